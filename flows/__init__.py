@@ -1,0 +1,1 @@
+"""The skin: files, clock, network, DuckDB and Prefect around the pure transforms."""

@@ -1,0 +1,114 @@
+"""A table's promise, and what it says when the promise is broken.
+
+A `Table` wraps a dataframely schema with what a lake needs beside types: which room it lives
+in, what one row is, which column names its partition, and which two columns make an interval.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import dataframely as dy
+import polars as pl
+
+UTC = pl.Datetime("us", "UTC")
+
+Room = Literal["observed", "derived"]
+Partition = Literal["day", "hour", "none"]
+
+
+class ContractError(ValueError):
+    """A frame does not have the shape its table promises."""
+
+
+def instant(description: str, *, nullable: bool = False, key: bool = False) -> dy.Datetime:
+    """A column of instants: microseconds, UTC."""
+    return dy.Datetime(
+        nullable=nullable, primary_key=key, time_unit="us", time_zone="UTC", description=description
+    )
+
+
+@dataclass(frozen=True)
+class Table:
+    """One lake table. `grain` finishes the sentence "one row per ...".
+
+    day       the column whose UTC date names the partition; None keeps the table in one file
+    interval  (began, ended) of tables whose rows last; an ended of null is still open
+    prefers   columns that decide between two versions of one key: filled beats null, in order
+    """
+
+    schema: type[dy.Schema]
+    name: str
+    room: Room
+    grain: str
+    day: str | None
+    interval: tuple[str, str] | None = None
+    prefers: tuple[str, ...] = ()
+    partition: Partition = "day"
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return tuple(self.schema.primary_key())
+
+    @property
+    def dtypes(self) -> pl.Schema:
+        return self.schema.create_empty().schema
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """Column name to its meaning, with the unit where it has one."""
+        return {name: column.description or "" for name, column in self.schema.columns().items()}
+
+    def empty(self) -> pl.DataFrame:
+        return pl.DataFrame(schema=self.dtypes)
+
+    def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return `frame` with exactly this table's columns, in order, or say all that differs."""
+        found, promised = frame.schema, self.dtypes
+        missing = [f"missing {n} ({t})" for n, t in promised.items() if n not in found]
+        extra = [f"unexpected {n}" for n in found if n not in promised]
+        wrong = [
+            f"{n} is {found[n]}, promised {t}"
+            for n, t in promised.items()
+            if n in found and found[n] != t
+        ]
+        if faults := missing + wrong + extra:
+            raise ContractError(
+                f"{self.name} (one row per {self.grain}) does not keep its contract: "
+                f"{'; '.join(faults)}. The contract is in transforms/tables/{self.room}.py."
+            )
+        return frame.select(promised.names())
+
+    def broken_rules(self, frame: pl.DataFrame) -> dict[str, int]:
+        """Count the rows of a conforming `frame` that break each row rule (nulls, bounds, keys)."""
+        _, failures = self.schema.filter(frame)
+        return dict(failures.counts())
+
+    def fold(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Keep one row a key, sorted by key, whatever the order of the rows.
+
+        Of two versions of a key the better informed one wins whole: filled `prefers` columns
+        first, then the later `ended`, then more filled columns, then the smaller row in plain
+        sort order. Winning whole rows by a total order makes folding associative, so files may
+        arrive in any order.
+        """
+        if frame.is_empty():
+            return frame
+        order: list[tuple[pl.Expr, bool]] = [
+            (pl.col(name).is_not_null(), True) for name in self.prefers
+        ]
+        if self.interval:
+            order.append((pl.col(self.interval[1]), True))
+        order.append(
+            (pl.sum_horizontal(pl.all().is_not_null().cast(pl.Int32)), True),
+        )
+        plain = [
+            pl.col(n).list.join("\x1f") if t == pl.List(pl.String) else pl.col(n)
+            for n, t in self.dtypes.items()
+            if n not in self.key
+        ]
+        keys = [pl.col(name) for name in self.key]
+        by = keys + [e for e, _ in order] + plain
+        descending = [False] * len(keys) + [d for _, d in order] + [False] * len(plain)
+        return frame.sort(by, descending=descending, nulls_last=True).unique(
+            subset=list(self.key), keep="first", maintain_order=True
+        )
