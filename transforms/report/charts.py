@@ -1,0 +1,239 @@
+"""The report's pictures: frames in, inline SVG out.
+
+Each is drawn twice, wide for a desk and narrow for a phone, since scaled-down letters cannot be
+read; the page shows the one that fits.
+"""
+
+from dataclasses import dataclass
+
+import altair as alt
+import polars as pl
+import vl_convert as vlc
+
+from transforms.report.wording import HOUR_MS, leaf_name
+
+WIDE, NARROW = 860, 250
+INK, MUTED, GRID = "#1c2430", "#5b6675", "#e4e8ee"
+KEPT, LOST, WAIT, OTHER, PLANNED = "#1f7a5c", "#c0392b", "#e08e2b", "#7d8898", "#5276b8"
+
+LEAF_COLOURS = {
+    "ideal": KEPT,
+    "slow": "#7fb89f",
+    **dict.fromkeys(("step_lost", "hang", "decide", "init", "restore", "down"), LOST),
+    **dict.fromkeys(("queue_wait", "repair_wait", "data_stall", "ckpt_stall"), WAIT),
+    "maintenance": PLANNED,
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One chart as two SVG texts, with the sentence that says what it shows."""
+
+    wide: str
+    narrow: str
+    alt_text: str
+
+
+def waterfall(leaves: pl.DataFrame) -> Picture:
+    """Capacity, and each leaf of the tree taken off it in turn (leaf, gpu_ms)."""
+    order = leaves.sort(
+        pl.col("leaf").replace_strict({"ideal": 0, "slow": 1}, default=2, return_dtype=pl.Int8),
+        pl.col("gpu_ms"),
+        "leaf",
+        descending=[False, True, False],
+    ).with_columns(
+        hours=pl.col("gpu_ms") / HOUR_MS,
+        end=pl.col("gpu_ms").cum_sum() / HOUR_MS,
+        name=pl.col("leaf").map_elements(leaf_name, return_dtype=pl.String),
+        colour=pl.col("leaf").replace_strict(LEAF_COLOURS, default=OTHER, return_dtype=pl.String),
+    )
+    total = float(order["hours"].sum()) or 1.0
+    steps = order.with_columns(
+        begin=pl.col("end") - pl.col("hours"),
+        label=pl.col("hours").map_elements(
+            lambda h: f"{h:,.0f} h  {100 * h / total:.1f} %", return_dtype=pl.String
+        ),
+    )
+
+    def draw(width: int) -> alt.LayerChart:
+        y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=200))
+        bars = alt.Chart(steps).mark_bar(height=16, cornerRadius=1)
+        bars = bars.encode(
+            x=alt.X("begin:Q", title="GPU-hours", scale=alt.Scale(domain=[0, total])),
+            x2="end:Q",
+            y=y,
+            color=alt.Color("colour:N", scale=None),
+        )
+        on_right = alt.datum.end < total * 0.62
+        text = alt.Chart(steps).mark_text(align="left", dx=5, fontSize=11, color=INK)
+        left = alt.Chart(steps).mark_text(align="right", dx=-5, fontSize=11, color=INK)
+        return alt.layer(
+            bars,
+            text.encode(x="end:Q", y=y, text="label:N").transform_filter(on_right),
+            left.encode(x="begin:Q", y=y, text="label:N")
+            .transform_filter(alt.datum.begin > total * 0.38)
+            .transform_filter(alt.datum.end >= total * 0.62),
+        ).properties(width=width, height=alt.Step(24))
+
+    return _both(draw, f"Where {total:,.0f} GPU-hours of capacity went, leaf by leaf")
+
+
+def causes(frame: pl.DataFrame) -> Picture:
+    """GPU-hours by the cause that owns them (cause, gpu_ms, interruptions)."""
+    bars = frame.filter(pl.col("gpu_ms") > 0).with_columns(
+        hours=pl.col("gpu_ms") / HOUR_MS,
+        colour=pl.when(pl.col("cause").is_in(["Planned", "Human"]))
+        .then(pl.lit(PLANNED))
+        .otherwise(pl.lit(LOST)),
+        label=pl.format(
+            "{} h, {} stops", (pl.col("gpu_ms") / HOUR_MS).round(0).cast(pl.Int64), "interruptions"
+        ),
+    )
+    most = float(bars["hours"].max() or 1.0)  # type: ignore[arg-type]
+
+    def draw(width: int) -> alt.LayerChart:
+        y = alt.Y("cause:N", sort=None, title=None, axis=alt.Axis(labelLimit=160))
+        base = alt.Chart(bars)
+        x = alt.X("hours:Q", title="GPU-hours", scale=alt.Scale(domain=[0, most * 1.5]))
+        return alt.layer(
+            base.mark_bar(height=16, cornerRadius=1).encode(
+                x=x, y=y, color=alt.Color("colour:N", scale=None)
+            ),
+            base.mark_text(align="left", dx=5, fontSize=11, color=INK).encode(
+                x=x, y=y, text="label:N"
+            ),
+        ).properties(width=width, height=alt.Step(24))
+
+    return _both(draw, "GPU-hours by the cause that owns them")
+
+
+def rates(frame: pl.DataFrame) -> Picture:
+    """Failures per 1000 node-days by class, with exact intervals (week_rates)."""
+
+    def draw(width: int) -> alt.LayerChart:
+        y = alt.Y("class:N", sort=None, title=None, axis=alt.Axis(labelLimit=160))
+        base = alt.Chart(frame)
+        title = "failures per 1000 in-service node-days, with 95 % interval"
+        short = "per 1000 node-days, 95 %"
+        return alt.layer(
+            base.mark_rule(strokeWidth=2, color=MUTED).encode(
+                x=alt.X(
+                    "per_1000_node_days_lo:Q",
+                    title=title if width == WIDE else short,
+                ),
+                x2="per_1000_node_days_hi:Q",
+                y=y,
+            ),
+            base.mark_point(filled=True, size=70, color=LOST, opacity=1).encode(
+                x="per_1000_node_days:Q", y=y
+            ),
+        ).properties(width=width, height=alt.Step(24))
+
+    return _both(draw, "Failure rate by class with its exact 95 % interval")
+
+
+LANE_COLOURS = {"attempt": "#9fb3c8", "stopped": WAIT, "lost steps": LOST, "checkpoint": KEPT}
+
+
+def timeline(frame: pl.DataFrame) -> Picture:
+    """Attempts, stops, lost steps and checkpoints of the largest runs (run_timeline)."""
+    lanes = list(LANE_COLOURS)
+    spans = frame.with_columns(
+        what=pl.col("what").cast(pl.Enum(lanes)),
+        # A checkpoint is a moment: a minute of width lets it be seen.
+        shown_until=pl.max_horizontal("ended", pl.col("began") + pl.duration(minutes=1)),
+    )
+    runs = frame["run"].unique(maintain_order=True).to_list()
+
+    def draw(width: int) -> alt.VConcatChart:
+        rows = []
+        for run in runs:
+            rows.append(
+                alt.Chart(spans.filter(pl.col("run") == run))
+                .mark_bar(height=14)
+                .encode(
+                    x=alt.X(
+                        "began:T",
+                        title=None,
+                        scale=alt.Scale(type="utc"),
+                        axis=alt.Axis(format="%d %b", tickCount=7 if width == WIDE else 4),
+                    ),
+                    x2="shown_until:T",
+                    y=alt.Y("what:N", sort=lanes, title=None, scale=alt.Scale(domain=lanes)),
+                    color=alt.Color(
+                        "what:N",
+                        legend=None,
+                        scale=alt.Scale(domain=lanes, range=list(LANE_COLOURS.values())),
+                    ),
+                )
+                .properties(
+                    width=width,
+                    height=84,
+                    title=alt.TitleParams(run, anchor="start", fontSize=12, color=INK),
+                )
+            )
+        return alt.vconcat(*rows).resolve_scale(x="shared")
+
+    return _both(draw, f"Timeline of {', '.join(runs)}: attempts, stops, lost steps, checkpoints")
+
+
+def telemetry(frame: pl.DataFrame, failed_at: object, title: str) -> Picture:
+    """Readings of one GPU before and after it failed (at, metric, value)."""
+    metrics = frame["metric"].unique(maintain_order=True).to_list()
+    rule = pl.DataFrame({"at": [failed_at]})
+
+    def draw(width: int) -> alt.VConcatChart:
+        rows = [
+            alt.layer(
+                alt.Chart(frame.filter(pl.col("metric") == metric))
+                .mark_line(color=PLANNED, strokeWidth=1.5)
+                .encode(
+                    x=alt.X(
+                        "at:T",
+                        title=None,
+                        scale=alt.Scale(type="utc"),
+                        axis=alt.Axis(format="%d %b %H:%M", tickCount=6 if width == WIDE else 3),
+                    ),
+                    y=alt.Y(
+                        "value:Q",
+                        title=None,
+                        scale=alt.Scale(zero=False),
+                        axis=alt.Axis(tickCount=3),
+                    ),
+                ),
+                alt.Chart(rule)
+                .mark_rule(color=LOST, strokeWidth=2, strokeDash=[4, 3])
+                .encode(x="at:T"),
+            ).properties(
+                width=width,
+                height=70,
+                title=alt.TitleParams(metric, anchor="start", fontSize=11, color=MUTED),
+            )
+            for metric in metrics
+        ]
+        return alt.vconcat(*rows).resolve_scale(x="shared")
+
+    return _both(draw, title)
+
+
+def _both(draw, alt_text: str) -> Picture:  # type: ignore[no-untyped-def]
+    wide, narrow = (_svg(draw(width)) for width in (WIDE, NARROW))
+    return Picture(wide=wide, narrow=narrow, alt_text=alt_text)
+
+
+def _svg(chart: alt.TopLevelMixin) -> str:
+    styled = (
+        chart.configure_view(stroke=None)  # type: ignore[attr-defined]
+        .configure_axis(
+            gridColor=GRID,
+            domainColor=GRID,
+            tickColor=GRID,
+            labelColor=INK,
+            titleColor=MUTED,
+            labelFontSize=11,
+            titleFontSize=11,
+            titleFontWeight="normal",
+        )
+        .configure(font="DejaVu Sans, Arial, sans-serif", background="transparent", padding=2)
+    )
+    return vlc.vegalite_to_svg(styled.to_json())
