@@ -53,6 +53,13 @@ def waterfall(leaves: pl.DataFrame) -> Picture:
         label=pl.col("hours").map_elements(
             lambda h: f"{h:,.0f} h  {100 * h / total:.1f} %", return_dtype=pl.String
         ),
+    ).with_columns(
+        # Beside the bar where there is room, right before left; a bar without room holds its own.
+        side=pl.when(pl.col("end") < 0.55 * total)
+        .then(pl.lit("right"))
+        .when(pl.col("begin") > 0.45 * total)
+        .then(pl.lit("left"))
+        .otherwise(pl.lit("inside"))
     )
 
     def draw(width: int) -> alt.LayerChart:
@@ -64,18 +71,26 @@ def waterfall(leaves: pl.DataFrame) -> Picture:
             y=y,
             color=alt.Color("colour:N", scale=None),
         )
-        on_right = alt.datum.end < total * 0.62
-        text = alt.Chart(steps).mark_text(align="left", dx=5, fontSize=11, color=INK)
-        left = alt.Chart(steps).mark_text(align="right", dx=-5, fontSize=11, color=INK)
         return alt.layer(
-            bars,
-            text.encode(x="end:Q", y=y, text="label:N").transform_filter(on_right),
-            left.encode(x="begin:Q", y=y, text="label:N")
-            .transform_filter(alt.datum.begin > total * 0.38)
-            .transform_filter(alt.datum.end >= total * 0.62),
+            bars, *(_labels(steps, y, side) for side in ("right", "left", "inside"))
         ).properties(width=width, height=alt.Step(24))
 
     return _both(draw, f"Where {total:,.0f} GPU-hours of capacity went, leaf by leaf")
+
+
+def _labels(steps: pl.DataFrame, y: alt.Y, side: str) -> alt.Chart:
+    """The labels that stand on one side of their bars."""
+    mark = {
+        "right": {"align": "left", "dx": 5, "color": INK},
+        "left": {"align": "right", "dx": -5, "color": INK},
+        "inside": {"align": "right", "dx": -6, "color": "white"},
+    }[side]
+    end = "begin:Q" if side == "left" else "end:Q"
+    return (
+        alt.Chart(steps.filter(pl.col("side") == side))
+        .mark_text(fontSize=11, **mark)
+        .encode(x=end, y=y, text="label:N")
+    )
 
 
 def causes(frame: pl.DataFrame) -> Picture:
@@ -138,35 +153,30 @@ LANE_COLOURS = {"attempt": "#9fb3c8", "stopped": WAIT, "lost steps": LOST, "chec
 def timeline(frame: pl.DataFrame) -> Picture:
     """Attempts, stops, lost steps and checkpoints of the largest runs (run_timeline)."""
     lanes = list(LANE_COLOURS)
-    spans = frame.with_columns(
-        what=pl.col("what").cast(pl.Enum(lanes)),
-        # A checkpoint is a moment: a minute of width lets it be seen.
-        shown_until=pl.max_horizontal("ended", pl.col("began") + pl.duration(minutes=1)),
-    )
+    frame = frame.with_columns(pl.col("what").cast(pl.Enum(lanes)))
     runs = frame["run"].unique(maintain_order=True).to_list()
 
     def draw(width: int) -> alt.VConcatChart:
+        x = alt.X(
+            "began:T",
+            title=None,
+            scale=alt.Scale(type="utc"),
+            axis=alt.Axis(format="%d %b", tickCount=7 if width == WIDE else 4),
+        )
+        y = alt.Y("what:N", sort=lanes, title=None, scale=alt.Scale(domain=lanes))
+        scale = alt.Scale(domain=lanes, range=list(LANE_COLOURS.values()))
+        color = alt.Color("what:N", legend=None, scale=scale)
         rows = []
         for run in runs:
+            own = frame.filter(pl.col("run") == run)
+            moment = pl.col("what") == "checkpoint"
+            bars = alt.Chart(own.filter(~moment)).mark_bar(height=14, minBandSize=1)
+            ticks = alt.Chart(own.filter(moment)).mark_tick(height=10, thickness=1)
             rows.append(
-                alt.Chart(spans.filter(pl.col("run") == run))
-                .mark_bar(height=14)
-                .encode(
-                    x=alt.X(
-                        "began:T",
-                        title=None,
-                        scale=alt.Scale(type="utc"),
-                        axis=alt.Axis(format="%d %b", tickCount=7 if width == WIDE else 4),
-                    ),
-                    x2="shown_until:T",
-                    y=alt.Y("what:N", sort=lanes, title=None, scale=alt.Scale(domain=lanes)),
-                    color=alt.Color(
-                        "what:N",
-                        legend=None,
-                        scale=alt.Scale(domain=lanes, range=list(LANE_COLOURS.values())),
-                    ),
-                )
-                .properties(
+                alt.layer(
+                    bars.encode(x=x, x2="ended:T", y=y, color=color),
+                    ticks.encode(x=x, y=y, color=color),
+                ).properties(
                     width=width,
                     height=84,
                     title=alt.TitleParams(run, anchor="start", fontSize=12, color=INK),
@@ -223,7 +233,10 @@ def _both(draw, alt_text: str) -> Picture:  # type: ignore[no-untyped-def]
 
 def _svg(chart: alt.TopLevelMixin) -> str:
     styled = (
-        chart.configure_view(stroke=None)  # type: ignore[attr-defined]
+        chart.configure(  # type: ignore[attr-defined]
+            font="DejaVu Sans, Arial, sans-serif", background="transparent", padding=2
+        )
+        .configure_view(stroke=None)
         .configure_axis(
             gridColor=GRID,
             domainColor=GRID,
@@ -234,6 +247,5 @@ def _svg(chart: alt.TopLevelMixin) -> str:
             titleFontSize=11,
             titleFontWeight="normal",
         )
-        .configure(font="DejaVu Sans, Arial, sans-serif", background="transparent", padding=2)
     )
     return vlc.vegalite_to_svg(styled.to_json())

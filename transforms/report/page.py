@@ -14,10 +14,10 @@ p { margin: 4px 0 10px; }
 .lead, .note, footer { color: var(--muted); font-size: 13px; }
 section { background: #fff; border: 1px solid var(--line); border-radius: 8px;
   padding: 18px 20px; margin-top: 16px; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(210px, 1fr)); gap: 12px;
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)); gap: 12px;
   margin-top: 16px; }
 .card { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 14px 16px; }
-.card b { display: block; font-size: 25px; line-height: 1.25; overflow-wrap: anywhere; }
+.card b { display: block; font-size: 22px; line-height: 1.25; margin: 2px 0; overflow-wrap: anywhere; }
 .card span { display: block; color: var(--muted); font-size: 13px; }
 .card .name { color: var(--ink); font-size: 13px; font-weight: 600; }
 .warning { border-left: 4px solid var(--bad); }
@@ -46,7 +46,7 @@ PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ title }}</title>
-<style>{{ style }}</style>
+<style>{{ style | safe }}</style>
 </head>
 <body><main>
 <h1>{{ title }}</h1>
