@@ -1,0 +1,99 @@
+"""What a scheduler's node state means for service: up, down, planned or unknown (methods 2.8).
+
+    DOWN*                   down      not responding
+    DRAIN, "firmware"       planned   an operator's reason decides a drain
+    IDLE+DRAIN, "XID 79"    down
+    UNK, "cold-start"       unknown   the scheduler itself had just started
+
+A state is a base with flags, as words after `+` or as one trailing sign. A drained node is out of
+service even while its last job still runs there (`is_draining` then says that it may): scheduler
+events name the state at the drain only, and no record says when that job left.
+"""
+
+import polars as pl
+
+from transforms.reasons import classify_reasons
+
+SERVICES = ("up", "down", "planned", "unknown")
+
+# One trailing sign is a flag (scontrol, sinfo).
+_SIGNS = {
+    "*": "NOT_RESPONDING",
+    "$": "MAINT",
+    "@": "REBOOT_REQUESTED",
+    "^": "REBOOT_ISSUED",
+    "~": "POWERED_DOWN",
+    "#": "POWERING_UP",
+    "%": "POWERING_DOWN",
+    "!": "POWER_DOWN",
+    "-": "PLANNED",
+}
+_UP = (
+    *("IDLE", "ALLOCATED", "ALLOC", "MIXED", "MIX", "COMPLETING", "COMP", "PLANNED", "PLND"),
+    *("RESERVED", "RESV", "BLOCKED", "BLOCK", "CLOUD", "RESUME", "UNDRAIN", "DYNAMIC_NORM"),
+)
+_UNKNOWN = ("UNKNOWN", "UNK")
+_DRAIN = ("DRAIN", "DRAINED", "DRAINING", "DRNG")
+_RUNNING = ("DRAINING", "DRNG", "ALLOCATED", "ALLOC", "MIXED", "MIX", "COMPLETING", "COMP")
+_PLANNED = (
+    *("MAINT", "REBOOT_REQUESTED", "REBOOT_ISSUED", "REBOOT", "BOOT", "FUTURE", "FUTR"),
+    *("POWERED_DOWN", "POWERING_DOWN", "POWERING_UP", "POWER_DOWN", "POWER_UP", "POWER_DRAIN"),
+    *("POW_DN", "POW_UP", "PWRD_DN", "POWERED_DOWN_FORCE"),
+)
+_INVALID = ("INVAL", "INVALID", "INVALID_REG")
+_DOWN = ("DOWN", "FAIL", "FAILING", "FAILG", "ERROR", "NOT_RESPONDING", "NO_RESPOND", *_INVALID)
+
+
+def classify(node_states: pl.DataFrame) -> pl.DataFrame:
+    """Add `service`, `class`, `component`, `reason_kind` and `is_draining` to node states.
+
+    Needs `state` and `reason`; keeps every row and their order. A planned flag wins; then a
+    planned reason, because operators also set nodes DOWN for maintenance and the scheduler keeps
+    the first reason it was given. `class` and `component` say why, and mean nothing while up.
+    """
+    pairs = classify_reasons(node_states.select("state", "reason").unique(), "reason")
+    words = _words(pl.col("state"))
+    starting = pl.col("component") == "not seen since the scheduler started"
+
+    def says(*names: str) -> pl.Expr:
+        return words.list.eval(pl.element().is_in(names)).list.any()
+
+    is_planned = pl.col("reason_kind") == "planned"
+    service = (
+        pl.when(says(*_UNKNOWN) | (says(*_INVALID) & starting))
+        .then(pl.lit("unknown"))
+        .when(says(*_PLANNED))
+        .then(pl.lit("planned"))
+        .when(says(*_DOWN, *_DRAIN) & is_planned)
+        .then(pl.lit("planned"))
+        .when(says(*_DOWN, *_DRAIN))
+        .then(pl.lit("down"))
+        .when(says(*_UP))
+        .then(pl.lit("up"))
+        .otherwise(pl.lit("unknown"))
+    )
+    verdicts = pairs.with_columns(
+        service.alias("service"),
+        (says(*_DRAIN) & says(*_RUNNING) & ~says(*_DOWN)).alias("is_draining"),
+    ).with_columns(
+        # A state that is planned by its flag needs no reason that says so.
+        pl.when((pl.col("service") == "planned") & ~is_planned)
+        .then(pl.lit("Planned"))
+        .otherwise("class")
+        .alias("class"),
+        pl.when((pl.col("service") == "planned") & ~is_planned)
+        .then(pl.lit("maintenance"))
+        .otherwise("component")
+        .alias("component"),
+    )
+    return node_states.join(
+        verdicts, on=["state", "reason"], how="left", nulls_equal=True, maintain_order="left"
+    )
+
+
+def _words(state: pl.Expr) -> pl.Expr:
+    """Split a state into its base and flags: `IDLE+DRAIN*` is IDLE, DRAIN, NOT_RESPONDING."""
+    text = state.str.to_uppercase().str.strip_chars()
+    for sign, flag in _SIGNS.items():
+        text = text.str.replace_all(sign, f"+{flag}", literal=True)
+    return text.str.split("+").list.eval(pl.element().str.strip_chars())
