@@ -20,7 +20,7 @@ WITH spent AS (
 evidence AS (
     SELECT
         incident,
-        min_by(file || ':' || line_no, (role <> 'root', at, file, line_no)) AS evidence
+        min_by(file || ':' || line_no, (role <> 'root', observed_at, file, line_no)) AS evidence
     FROM incident_members
     GROUP BY incident
 )

@@ -46,7 +46,7 @@ stamped AS (
         count(*) AS lines,
         count(*) FILTER (WHERE clock IN ('anchored', 'file')) AS guessed
     FROM kernel_events
-    WHERE at >= $since::TIMESTAMPTZ AND at < $until::TIMESTAMPTZ
+    WHERE observed_at >= $since::TIMESTAMPTZ AND observed_at < $until::TIMESTAMPTZ
 ),
 
 held AS (

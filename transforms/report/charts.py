@@ -188,9 +188,9 @@ def timeline(frame: pl.DataFrame) -> Picture:
 
 
 def telemetry(frame: pl.DataFrame, failed_at: object, title: str) -> Picture:
-    """Readings of one GPU before and after it failed (at, metric, value)."""
+    """Readings of one GPU before and after it failed (observed_at, metric, value)."""
     metrics = frame["metric"].unique(maintain_order=True).to_list()
-    rule = pl.DataFrame({"at": [failed_at]})
+    rule = pl.DataFrame({"observed_at": [failed_at]})
 
     def draw(width: int) -> alt.VConcatChart:
         rows = [
@@ -199,7 +199,7 @@ def telemetry(frame: pl.DataFrame, failed_at: object, title: str) -> Picture:
                 .mark_line(color=PLANNED, strokeWidth=1.5)
                 .encode(
                     x=alt.X(
-                        "at:T",
+                        "observed_at:T",
                         title=None,
                         scale=alt.Scale(type="utc"),
                         axis=alt.Axis(format="%d %b %H:%M", tickCount=6 if width == WIDE else 3),
@@ -213,7 +213,7 @@ def telemetry(frame: pl.DataFrame, failed_at: object, title: str) -> Picture:
                 ),
                 alt.Chart(rule)
                 .mark_rule(color=LOST, strokeWidth=2, strokeDash=[4, 3])
-                .encode(x="at:T"),
+                .encode(x="observed_at:T"),
             ).properties(
                 width=width,
                 height=70,

@@ -230,7 +230,7 @@ def telemetry(frame: pl.DataFrame) -> Part | None:
         id="telemetry",
         title="Telemetry around a failure",
         text=f"{title}; the dashed line is the incident's first event.",
-        picture=charts.telemetry(frame.select("at", "metric", "value"), first["failed_at"], title),
+        picture=charts.telemetry(frame.select("observed_at", "metric", "value"), first["failed_at"], title),
     )
 
 
