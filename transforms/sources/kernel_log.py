@@ -1,0 +1,195 @@
+"""Kernel log lines, in any of the forms that `kernel_stamps` reads, to faults and signs of faults.
+
+    [6781741.548779] NVRM: Xid (PCI:0000:91:00): 79, pid='<unknown>', name=<unknown>, GPU has ...
+
+A line is a record, except that an indented driver line without a stamp goes on with the record
+before it. Nearly all lines of a kernel log are none of our business: literals sieve them first,
+and only what is left is stamped and read.
+"""
+
+import re
+
+import polars as pl
+
+from transforms.contract import UTC
+from transforms.sources.base import Origin, Parsed, Source, rejects
+from transforms.sources.kernel_patterns import (
+    CONTINUES,
+    LOST_HEAD,
+    LOST_TAIL,
+    NUMBERED,
+    PATTERNS,
+    SIGNATURES,
+    STARTS,
+    VIRTUAL,
+)
+from transforms.sources.kernel_stamps import STAMPED, SYSLOG, stamp
+from transforms.sources.text import numbered_lines
+from transforms.tables.observed import KERNEL_EVENTS, KERNEL_KINDS
+
+_BOOT_MARK = r"^-- Boot ([0-9a-f]{32}) --"
+_LOST_SPAN = 5  # lines between a lost GPU's head and its tail, others may speak in between
+_FOUND = pl.Schema(
+    {
+        "line_no": pl.UInt32,
+        "line": pl.String,
+        "at": UTC,
+        "clock": pl.String,
+        "node": pl.String,
+        "trouble": pl.String,
+        "kind": pl.String,
+        "code": pl.String,
+        "device": pl.String,
+        "scope": pl.String,
+        "detail": pl.String,
+    }
+)
+
+
+def parse(data: bytes, origin: Origin) -> Parsed:
+    """Read every record that says a fault or a sign of one; see the module's docstring."""
+    lines = numbered_lines(data)
+    line = pl.col("line")
+    continues = lines.get_column("line").str.contains(CONTINUES) & ~lines.get_column(
+        "line"
+    ).str.contains(STARTS)
+    is_blank = lines.get_column("line").str.contains(r"^\s*$")
+    candidates = lines.filter(line.str.contains_any(list(SIGNATURES), ascii_case_insensitive=True))
+    stamped = stamp(candidates, lines, origin).filter(pl.col("message").is_not_null())
+    found = _without_virtual(_found(stamped))
+    refused = found.filter(pl.col("trouble").is_not_null())
+    events = _events(found.filter(pl.col("trouble").is_null()), lines, origin)
+    accounted = set(events["line_no"]) | set(refused["line_no"]) if continues.any() else set()
+    loose = [n for n in lines.filter(continues)["line_no"] if n in accounted]
+    records = len(lines) - int((continues | is_blank).sum()) + len(loose)
+    return Parsed(
+        frames={KERNEL_EVENTS.name: events},
+        rejects=rejects(list(refused.select("line_no", "trouble", "line").iter_rows())),
+        records=records,
+        accepted=len(events),
+        rejected=len(refused),
+        ignored=records - len(events) - len(refused),
+    )
+
+
+def _found(stamped: pl.DataFrame) -> pl.DataFrame:
+    """Keep the lines that a pattern fits, with what it catches."""
+    parts = [pl.DataFrame(schema=_FOUND)]
+    rest = stamped
+    for kind, pattern in PATTERNS:
+        fits = rest.get_column("message").str.contains(pattern)
+        if fits.any():
+            parts.append(_caught(rest.filter(fits), kind, pattern))
+            rest = rest.filter(~fits)
+    parts.append(_lost_without_number(rest))
+    unread = rest.filter(pl.col("message").str.contains(NUMBERED)).with_columns(
+        pl.lit("Xid or SXid without a readable PCI address and number").alias("trouble")
+    )
+    parts.append(_caught(unread, "xid", r"(?P<detail>.*)"))
+    return pl.concat(parts)
+
+
+def _caught(part: pl.DataFrame, kind: str, pattern: str) -> pl.DataFrame:
+    said = part.with_columns(
+        pl.col("message").str.extract_groups(pattern).alias("said"), pl.lit(kind).alias("kind")
+    ).unnest("said")
+    missing = [pl.lit(None, t).alias(n) for n, t in _FOUND.items() if n not in said.columns]
+    return said.with_columns(missing).select(_FOUND.names())
+
+
+def _lost_without_number(rest: pl.DataFrame) -> pl.DataFrame:
+    """A GPU lost before the driver had it running: a notice over several lines is one record."""
+    heads = rest.filter(pl.col("message").str.contains(LOST_HEAD))
+    tails = rest.filter(pl.col("message").str.contains(LOST_TAIL))
+    if tails.is_empty():
+        return pl.DataFrame(schema=_FOUND)
+    owners = _caught(heads, "lost", LOST_HEAD).select(
+        pl.col("line_no").alias("head"),
+        "line_no",
+        *[
+            pl.col(n).alias(f"head_{n}")
+            for n in ("line", "at", "clock", "node", "trouble", "device")
+        ],
+    )
+    ends = (
+        _caught(tails, "lost", LOST_TAIL)
+        .sort("line_no")
+        .join_asof(owners.sort("line_no"), on="line_no", tolerance=_LOST_SPAN)
+    )
+    # A tail with a stamp of its own must come from the head's host.
+    is_one = pl.col("head").is_not_null() & (
+        (pl.col("clock") == "file") | (pl.col("node") == pl.col("head_node"))
+    )
+    whole = [
+        pl.when(is_one).then(f"head_{n}").otherwise(n).alias(n)
+        for n in ("line", "at", "clock", "node", "trouble", "device")
+    ]
+    joined = ends.with_columns(
+        *whole, pl.when(is_one).then("head").otherwise("line_no").alias("line_no")
+    )
+    return joined.select(_FOUND.names()).unique("line_no", keep="first", maintain_order=True)
+
+
+def _without_virtual(found: pl.DataFrame) -> pl.DataFrame:
+    is_link = pl.col("kind").is_in(["link_down", "link_up"])
+    return found.filter(~(is_link & pl.col("device").fill_null("").str.contains(VIRTUAL)))
+
+
+def _events(found: pl.DataFrame, lines: pl.DataFrame, origin: Origin) -> pl.DataFrame:
+    """Shape what was found as rows of kernel_events."""
+    detail = pl.concat_str("scope", "detail", separator=", ", ignore_nulls=True)
+    rows = found.sort("line_no").with_columns(
+        pl.lit(origin.cluster).alias("cluster"),
+        pl.lit(origin.file).alias("file"),
+        pl.col("code").cast(pl.Int32).fill_null(0),
+        pl.col("kind").cast(pl.Enum(KERNEL_KINDS)),
+        pl.col("clock").cast(KERNEL_EVENTS.dtypes["clock"]),
+        _address(pl.col("device").fill_null("")).alias("device"),
+        detail.str.strip_chars().alias("detail"),
+    )
+    # Identical records of one file are told apart by their order in it.
+    repeat = pl.int_range(pl.len(), dtype=pl.UInt32).over(*KERNEL_EVENTS.key[:-1])
+    marks = lines.filter(pl.col("line").str.contains(_BOOT_MARK)).select(
+        "line_no", pl.col("line").str.extract(_BOOT_MARK).alias("boot_id")
+    )
+    return KERNEL_EVENTS.conform(
+        rows.with_columns(repeat.alias("repeat"))
+        .join_asof(marks.sort("line_no"), on="line_no")
+        .select(KERNEL_EVENTS.dtypes.names())
+    )
+
+
+def _address(device: pl.Expr) -> pl.Expr:
+    """PCI addresses as dddd:bb:dd in lower case; names as they are (memory controllers lower)."""
+    is_address = device.str.contains(r"^[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}$")
+    padded = device.str.replace(r"^0+([0-9a-fA-F]{4}:)", "$1").str.to_lowercase()
+    return (
+        pl.when(is_address)
+        .then(padded)
+        .when(device.str.contains(r"^MC\d+$"))
+        .then(device.str.to_lowercase())
+        .otherwise(device)
+    )
+
+
+def sniff(head: str, name: str) -> int:
+    """Surely, if lines carry a kernel's own stamp or a driver's notice; maybe, if only syslog."""
+    sample = [line for line in head.splitlines()[:200] if line.strip()]
+    if not sample:
+        return 0
+    ours = sum(bool(re.search(STAMPED, line)) for line in sample)
+    syslog = sum(bool(re.search(SYSLOG, line)) for line in sample)
+    spoken = sum("NVRM: " in line or " kernel: " in f" {line}" for line in sample)
+    if 2 * (ours + syslog) < len(sample) and not spoken:
+        return 0
+    return 2 if ours or spoken else 1
+
+
+SOURCE = Source(
+    name="kernel_log",
+    title="Kernel log: dmesg, journalctl -k, syslog, /dev/kmsg",
+    example="2026-03-02T10:15:04.120000+00:00 gpu-0417 kernel: NVRM: Xid (PCI:0000:3b:00): 79, pid=1234, GPU has fallen off the bus.",
+    makes=(KERNEL_EVENTS,),
+    sniff=sniff,
+    parse=parse,
+)
