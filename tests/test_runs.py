@@ -1,0 +1,157 @@
+"""Attempts and the runs they belong to (methods T-3)."""
+
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from transforms.recipes import Window
+from transforms.runs import link
+from transforms.tables.observed import JOB_ATTEMPTS, RUN_MARKS
+
+T0 = datetime(2026, 3, 2, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+def attempt(job_id, hour, *, hours=1.0, run=None, cluster="c", **more):
+    started = T0 + hour * HOUR
+    return {
+        "file": "a", "line_no": 1, "cluster": cluster, "job_id": job_id, "submitted": started,
+        "eligible": started, "started": started, "ended": started + hours * HOUR, "run": run,
+        "state": "COMPLETED", "nodes": ["n1", "n2"], "gpus": 16, **more,
+    }  # fmt: skip
+
+
+def mark(job_id, hour, run, *, cluster="", restart=0):
+    at = T0 + hour * HOUR
+    return {
+        "file": "l", "line_no": 1, "cluster": cluster, "run": run, "job_id": job_id,
+        "restart": restart, "kind": "job_start", "began": at, "ended": at,
+    }  # fmt: skip
+
+
+def frame(table, rows):
+    columns = {n: [row.get(n) for row in rows] for n in table.dtypes.names()}
+    return pl.DataFrame(columns, schema=table.dtypes)
+
+
+def linked(attempts, marks=(), since=T0, days=1):
+    window = Window(since, since + days * DAY, T0 + 90 * DAY)
+    made = link(
+        window, job_attempts=frame(JOB_ATTEMPTS, attempts), run_marks=frame(RUN_MARKS, list(marks))
+    )
+    return made["run_attempts"]
+
+
+def verdicts(rows):
+    return rows.select("job_id", "run", "link", "logs_steps").rows()
+
+
+@pytest.mark.parametrize(
+    ("attempts", "marks", "expected"),
+    [
+        pytest.param([attempt("7", 1)], [], [("7", "7", "alone", False)], id="alone"),
+        pytest.param(
+            [attempt("7", 1), attempt("7", 3)],
+            [],
+            [("7", "7", "requeue", False)] * 2,
+            id="requeued",
+        ),
+        pytest.param(
+            [attempt("7", 1)], [mark("7", 1.1, "big")], [("7", "big", "train_log", True)], id="log"
+        ),
+        pytest.param(
+            [attempt("7", 1), attempt("7", 3)],
+            [mark("7", 3.1, "big")],
+            [("7", "big", "train_log", False), ("7", "big", "train_log", True)],
+            id="an attempt that died before its first line belongs to its job's run",
+        ),
+        pytest.param(
+            [attempt("7", 1, run="named")],
+            [mark("7", 1.1, "big")],
+            [("7", "named", "explicit", True)],
+            id="the job's own word comes first",
+        ),
+        pytest.param([attempt("7", 1, run=" ")], [], [("7", "7", "alone", False)], id="blank run"),
+        pytest.param(
+            [attempt("7", 1)],
+            [mark("8", 1.1, "big"), mark("", 1.1, "big")],
+            [("7", "7", "alone", False)],
+            id="another job's log",
+        ),
+        pytest.param(
+            [attempt("7", 1), attempt("7", 1, cluster="d")],
+            [mark("7", 1.1, "big")],
+            [("7", "7", "alone", False)] * 2,
+            id="a log that two clusters could have written names none",
+        ),
+        pytest.param(
+            [attempt("7", 1), attempt("7", 5, cluster="d")],
+            [mark("7", 1.1, "big")],
+            [("7", "big", "train_log", True), ("7", "7", "alone", False)],
+            id="time tells which cluster's job wrote it",
+        ),
+        pytest.param(
+            [attempt("7", 1), attempt("7", 1, cluster="d")],
+            [mark("7", 1.1, "big", cluster="d")],
+            [("7", "7", "alone", False), ("7", "big", "train_log", True)],
+            id="the log names the cluster",
+        ),
+    ],
+)
+def test_the_best_witness_names_the_run(attempts, marks, expected):
+    assert verdicts(linked(attempts, marks)) == expected
+
+
+@pytest.mark.parametrize(
+    ("minutes", "expected"), [(-6, False), (-4, True), (64, True), (66, False)]
+)
+def test_a_log_counts_for_the_attempt_it_lies_in(minutes, expected):
+    rows = linked([attempt("7", 2)], [mark("7", 2 + minutes / 60, "big")])
+    assert rows["logs_steps"].to_list() == [expected]
+    assert rows["run"].to_list() == ["big"]
+
+
+def test_a_running_attempt_logs_until_the_horizon():
+    rows = linked([attempt("7", 2, ended=None)], [mark("7", 500, "big")])
+    assert verdicts(rows) == [("7", "big", "train_log", True)]
+
+
+def test_a_reused_job_id_is_another_run():
+    rows = linked([attempt("7", 1), attempt("7", 1 + 24 * 32)])
+    assert verdicts(rows) == [("7", "7", "alone", False)]
+
+
+def test_missing_counts_become_numbers():
+    rows = linked(
+        [attempt("1", 1, gpus=None), attempt("2", 1, nodes=None), attempt("3", 1, node_count=4)]
+    )
+    assert rows.select("node_count", "gpus").rows() == [(2, 0), (0, 16), (4, 16)]
+
+
+def test_a_day_is_the_same_in_any_window_and_order():
+    attempts = [attempt("7", hour) for hour in (1, 20, 30, 50)] + [attempt("8", 25)]
+    marks = [mark("7", 50.2, "big"), mark("8", 25.1, "other")]
+    whole = linked(attempts, marks, days=3)
+    parts = [linked(attempts[::-1], marks[::-1], since=T0 + n * DAY) for n in range(3)]
+    assert pl.concat(parts).sort("cluster", "job_id", "submitted").equals(whole)
+    assert len(whole) == 5
+
+
+def test_two_jobs_with_three_attempts_each_are_two_runs(shared_data):
+    from transforms.sources.base import Origin
+    from transforms.sources.slurm_sacct import SOURCE
+
+    file = shared_data / "slurm-live" / "sacct_x.psv"
+    parsed = SOURCE.parse(
+        file.read_bytes(), Origin(file.name, datetime(2026, 11, 23, 8, tzinfo=UTC))
+    )
+    made = link(
+        Window(datetime(2026, 11, 23, tzinfo=UTC), datetime(2026, 11, 24, tzinfo=UTC), datetime(2026, 11, 23, 8, tzinfo=UTC)),
+        job_attempts=parsed.frames["job_attempts"],
+        run_marks=RUN_MARKS.empty(),
+    )["run_attempts"]  # fmt: skip
+    assert len(made) == 70
+    again = made.filter(link="requeue").group_by("run").len().sort("run")
+    assert again.rows() == [("1", 3), ("34", 3)]
