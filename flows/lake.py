@@ -1,0 +1,295 @@
+"""The lake: one folder, one Parquet file a table and day, replaced whole or not at all.
+
+    <root>/landed/<source>/<sha256>.zst                     bytes as they came
+    <root>/observed/<table>/day=2026-03-02/part.parquet     what the sources said
+    <root>/observed/<table>/day=.../hour=07/part.parquet    samples
+    <root>/derived/<table>/day=2026-03-02/part.parquet      what we concluded
+    <root>/<room>/<table>/part.parquet                      tables without a day
+    <root>/reports/<week>/                                  report.html, .md, .json
+    <root>/.staging .locks .state .snapshots                drafts, locks, what can be made again
+
+Parquet readers open a file by name more than once, so a file replaced in the middle of a query
+breaks the query. Whatever must never break reads a snapshot: a folder of hard links to the files
+of one moment, which nothing touches until it is the oldest of several.
+"""
+
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import zstandard
+
+from flows.atomic import draft_folder, flush, locked, publish, publish_bytes
+from flows.footers import footer
+from transforms import tables
+from transforms.contract import ContractError, Table
+
+PART = "part.parquet"
+SNAPSHOTS_KEPT = 4
+ROWS_A_GROUP = 250_000
+
+
+@dataclass(frozen=True)
+class Lake:
+    root: Path
+
+    @property
+    def staging(self) -> Path:
+        return self.root / ".staging"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.root / "faultledger.duckdb"
+
+    def state(self, name: str) -> Path:
+        """A file or folder of notes that can be lost without losing a byte of the tables."""
+        return self.root / ".state" / name
+
+    def report(self, week: str) -> Path:
+        return self.root / "reports" / week
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        return locked(self.root / ".locks" / name)
+
+    # landed: bytes as they came
+
+    def land(self, source: str, sha256: str, data: bytes) -> None:
+        """Keep `data`, unless it is here; the name is the hash of what is inside."""
+        path = self.root / "landed" / source / f"{sha256}.zst"
+        if not path.exists():
+            publish_bytes(path, self.staging, zstandard.ZstdCompressor(level=6).compress(data))
+
+    def landed(self, source: str, sha256: str) -> bytes:
+        path = self.root / "landed" / source / f"{sha256}.zst"
+        return zstandard.ZstdDecompressor().decompress(path.read_bytes())
+
+    # tables: finding
+
+    def folder(self, table: Table) -> Path:
+        return self.root / table.room / table.name
+
+    def partitions(self, table: Table) -> dict[str, Path]:
+        """Label ('day=2026-03-02', with '/hour=07' for samples, '' if undated) to file, in order."""
+        folder = self.folder(table)
+        pattern = {"none": "", "day": "*/", "hour": "*/*/"}[_partition(table)] + PART
+        found = {p.parent.relative_to(folder).as_posix(): p for p in folder.glob(pattern)}
+        return {label.removeprefix("."): path for label, path in sorted(found.items())}
+
+    def files(
+        self, table: Table, since: datetime | None = None, until: datetime | None = None
+    ) -> list[Path]:
+        """The files that can hold a row of [since, until)."""
+        parts = self.partitions(table)
+        if table.day is None:
+            return list(parts.values())
+        before = [p for label, p in parts.items() if until is None or _begin(label) < until]
+        if since is None:
+            return before
+        if table.interval:
+            ends = ((path, footer(path).reach(table.interval[1])) for path in before)
+            return [path for path, end in ends if end is None or end >= since]
+        day = since.replace(hour=0, minute=0, second=0, microsecond=0)
+        return [p for label, p in parts.items() if p in set(before) and _begin(label) >= day]
+
+    def days(self, table: Table) -> list[date]:
+        labels = self.partitions(table) if table.day else {}
+        return sorted({_begin(label).date() for label in labels})
+
+    # tables: reading and writing
+
+    def read(
+        self, table: Table, since: datetime | None = None, until: datetime | None = None
+    ) -> pl.DataFrame:
+        """Rows of [since, until): by their day, or, where rows last, all that overlap it."""
+        frames = [_load(table, path) for path in self.files(table, since, until)]
+        rows = pl.concat(frames, rechunk=True) if frames else table.empty()
+        return rows.filter(_within(table, since, until))
+
+    def merge(self, table: Table, frame: pl.DataFrame, instead_of: pl.Expr | None = None) -> int:
+        """Fold `frame` into what is there; return the rows gained. What does not change stays.
+
+        `instead_of` marks rows that step aside for the new ones.
+        """
+        gained = 0
+        with self.lock(f"{table.room}.{table.name}"):
+            for label, rows in _split(table, table.conform(frame)):
+                path = self.folder(table) / label / PART
+                before = _load(table, path) if path.exists() else table.empty()
+                kept = before if instead_of is None else before.filter(~instead_of)
+                after = table.fold(_name_clusters(table, pl.concat([kept, rows])))
+                gained += after.height - before.height
+                self._put(path, before, after)
+        return gained
+
+    def replace(
+        self, table: Table, frame: pl.DataFrame, since: datetime, until: datetime
+    ) -> list[Path]:
+        """Make `frame` all that `table` says of the days [since, until), or at all if undated."""
+        rows = table.conform(frame)
+        problems = [f"{n} rows break {rule}" for rule, n in table.broken_rules(rows).items() if n]
+        if strays := rows.height - rows.filter(_within_days(table, since, until)).height:
+            problems.append(f"{strays} rows outside {since:%Y-%m-%d} to {until:%Y-%m-%d}")
+        if problems:
+            raise ContractError(
+                f"Not writing {table.name} for {since:%Y-%m-%d} to {until:%Y-%m-%d}: "
+                f"{'; '.join(problems)}. The contract is in transforms/tables/{table.room}.py."
+            )
+        with self.lock(f"{table.room}.{table.name}"):
+            new = dict(_split(table, rows.sort(table.key)))
+            for label, part in new.items():
+                path = self.folder(table) / label / PART
+                before = _load(table, path) if path.exists() else table.empty()
+                self._put(path, before, part)
+            old = self.partitions(table)
+            for label, path in old.items():
+                if label not in new and (table.day is None or since <= _begin(label) < until):
+                    path.unlink()
+                    path.parent.rmdir()
+        return [self.folder(table) / label / PART for label in new]
+
+    def _put(self, path: Path, before: pl.DataFrame, after: pl.DataFrame) -> None:
+        if not path.exists() or not after.equals(before):
+            publish(path, self.staging, lambda draft: _write(after, draft))
+
+    # snapshots and notes
+
+    def snapshot(self) -> Path:
+        """Freeze the tables as they are now; return the folder, relative to the root."""
+        with self.lock("snapshot"):
+            now = dict(self._every_file())
+            kept = self.root / ".snapshots"
+            numbers = sorted(int(p.name) for p in kept.glob("*") if p.name.isdecimal())
+            if numbers and _same_files(kept / str(numbers[-1]), now):
+                return Path(".snapshots", str(numbers[-1]))
+            fresh = str(numbers[-1] + 1 if numbers else 1)
+            draft = draft_folder(self.staging)
+            for name, path in now.items():
+                (draft / name).parent.mkdir(parents=True, exist_ok=True)
+                _link(path, draft / name)
+            kept.mkdir(exist_ok=True)
+            os.replace(draft, kept / fresh)
+            flush(kept)
+            for number in numbers[: 1 - SNAPSHOTS_KEPT]:
+                shutil.rmtree(kept / str(number), ignore_errors=True)
+            return Path(".snapshots", fresh)
+
+    def _every_file(self) -> Iterator[tuple[str, Path]]:
+        for table in tables.ALL:
+            for path in self.partitions(table).values():
+                yield path.relative_to(self.root).as_posix(), path
+
+    def remember(self, name: str, note: dict[str, Any]) -> None:
+        publish_bytes(self.state(name), self.staging, json.dumps(note, sort_keys=True).encode())
+
+    def recall(self, name: str) -> dict[str, Any]:
+        try:
+            return json.loads(self.state(name).read_bytes())
+        except (FileNotFoundError, ValueError):
+            return {}
+
+
+def _partition(table: Table) -> str:
+    return table.partition if table.day else "none"
+
+
+def _begin(label: str) -> datetime:
+    return datetime.strptime(label[4:14], "%Y-%m-%d").replace(tzinfo=UTC)
+
+
+def _split(table: Table, rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    if table.day is None:
+        yield "", rows
+    else:
+        form = "day=%Y-%m-%d" + ("/hour=%H" if _partition(table) == "hour" else "")
+        labels = pl.col(table.day).dt.strftime(form).alias("\x1f")
+        groups = rows.with_columns(labels).partition_by(
+            "\x1f", as_dict=True, include_key=False, maintain_order=True
+        )
+        for (label,), part in sorted(groups.items(), key=lambda item: str(item[0])):
+            yield str(label), part
+
+
+def _within(table: Table, since: datetime | None, until: datetime | None) -> pl.Expr:
+    if table.interval:
+        began, ended = (pl.col(name) for name in table.interval)
+        early = pl.lit(True) if until is None else began < until
+        late = pl.lit(True) if since is None else ended.is_null() | (ended > since)
+        return early & (late if since is None else late | (began >= since))
+    return _within_days(table, since, until)
+
+
+def _within_days(table: Table, since: datetime | None, until: datetime | None) -> pl.Expr:
+    if table.day is None:
+        return pl.lit(True)
+    dated = table.dtypes[table.day] == pl.Date
+    ends = [end.date() if dated and end else end for end in (since, until)]
+    inside = pl.lit(True) if ends[0] is None else pl.col(table.day) >= ends[0]
+    return inside if ends[1] is None else inside & (pl.col(table.day) < ends[1])
+
+
+def _name_clusters(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
+    """Give a row without a cluster the name that another record of the same thing has.
+
+    `sacct` with and without its Cluster column then gives each attempt once, in either order.
+    Under two names it is nobody's: the named rows already say all there is.
+    """
+    others = [name for name in table.key if name != "cluster"]
+    if "cluster" not in table.key or rows.filter(pl.col("cluster") == "").is_empty():
+        return rows
+    names = (
+        rows.filter(pl.col("cluster") != "")
+        .group_by(others)
+        .agg(pl.col("cluster").min().alias("_name"), pl.col("cluster").n_unique().alias("_names"))
+    )
+    unnamed = pl.col("cluster") == ""
+    return (
+        rows.join(names, on=others, how="left")
+        .filter(~(unnamed & (pl.col("_names") > 1).fill_null(False)))
+        .with_columns(pl.when(unnamed).then(pl.col("_name")).otherwise("cluster").alias("cluster"))
+        .with_columns(pl.col("cluster").fill_null(""))
+        .select(rows.columns)
+    )
+
+
+def _load(table: Table, path: Path) -> pl.DataFrame:
+    """Read one file in one go, in the table's present shape: columns it lacks are null."""
+    rows = pl.read_parquet(io.BytesIO(path.read_bytes()))
+    if rows.schema == table.dtypes:
+        return rows
+    shape = [
+        (pl.col(name) if name in rows.columns else pl.lit(None)).cast(dtype).alias(name)
+        for name, dtype in table.dtypes.items()
+    ]
+    return rows.select(shape)
+
+
+def _write(rows: pl.DataFrame, path: Path) -> None:
+    rows.rechunk().write_parquet(
+        path, compression="zstd", compression_level=3, statistics=True, row_group_size=ROWS_A_GROUP
+    )
+
+
+def _link(path: Path, to: Path) -> None:
+    try:
+        os.link(path, to)
+    except FileNotFoundError:
+        return  # its day lost its last row since we looked
+    except OSError:
+        shutil.copy2(path, to)  # a filesystem without hard links
+
+
+def _same_files(snapshot: Path, now: dict[str, Path]) -> bool:
+    frozen = {p.relative_to(snapshot).as_posix(): p for p in snapshot.rglob(PART)}
+    return frozen.keys() == now.keys() and all(
+        (a := frozen[name].stat()).st_mtime_ns == (b := path.stat()).st_mtime_ns
+        and a.st_size == b.st_size
+        for name, path in now.items()
+    )

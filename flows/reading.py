@@ -1,0 +1,111 @@
+"""One file read and held to its promises: what it says, or why it is refused whole."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import polars as pl
+
+from flows import landing, settings
+from flows.landing import Found, RefusedError
+from transforms.contract import Table
+from transforms.sources.base import Origin, Parsed, Source, rejects
+from transforms.tables import BY_NAME
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # a clock before it was never set
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the caller knows that the files do not say."""
+
+    source: str | None = None
+    cluster: str = ""
+    node: str = ""
+    zone: str | None = None
+    booted: datetime | None = None
+    modified: datetime | None = None
+    max_reject_share: float = 1.0
+    is_dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Taken:
+    """One file read and held to its promises, not yet in the lake."""
+
+    sha256: str
+    data: bytes
+    found: Found
+    modified: datetime
+    parsed: Parsed
+    is_whole_refused: bool
+
+
+def take(
+    found: Found,
+    sha256: str,
+    data: bytes,
+    source: Source,
+    options: Options,
+    said: settings.Settings,
+) -> Taken:
+    changed = datetime.fromtimestamp(int(found.path.stat().st_mtime), UTC)
+    origin = Origin(
+        file=found.name,
+        modified=options.modified or changed,
+        cluster=options.cluster or said.cluster,
+        node=options.node,
+        zone=options.zone or said.zone,
+        booted=options.booted,
+    )
+    try:
+        parsed, refusal = _parse(source, landing.unpack(data), origin), ""
+        if parsed.rejected > options.max_reject_share * max(parsed.records, 1):
+            refusal = (
+                f"{parsed.rejected} of {parsed.records} records refused, more than the allowed "
+                f"share of {options.max_reject_share:g}: wrong source or broken file"
+            )
+    except RefusedError as error:
+        refusal = str(error)
+    if refusal:
+        parsed = Parsed({}, rejects=rejects([(0, refusal, "")]), records=1, rejected=1)
+    return Taken(sha256, data, found, origin.modified, parsed, bool(refusal))
+
+
+def _parse(source: Source, data: bytes, origin: Origin) -> Parsed:
+    """Parse, and hold the parser to its own promises: a fault of ours must not stop an ingest."""
+    try:
+        parsed = source.parse(data, origin)
+        if parsed.records != parsed.accepted + parsed.rejected + parsed.ignored:
+            raise ValueError(
+                f"{parsed.records} records, but {parsed.accepted} accepted, "
+                f"{parsed.rejected} rejected and {parsed.ignored} ignored"
+            )
+        for name, frame in parsed.frames.items():
+            broken = BY_NAME[name].broken_rules(BY_NAME[name].conform(frame))
+            if faults := {rule: n for rule, n in broken.items() if n and rule != "primary_key"}:
+                raise ValueError(f"rows of {name} break {faults}")
+        for name, frame in parsed.frames.items():
+            parsed = _refuse_unset_clocks(parsed, BY_NAME[name], frame)
+    except (Exception, pl.exceptions.PanicException) as error:  # whatever it is, it is ours
+        reason = " ".join(str(error).split())[:300]
+        raise RefusedError(f"parser fault: {type(error).__name__}: {reason}") from error
+    return parsed
+
+
+def _refuse_unset_clocks(parsed: Parsed, table: Table, frame: pl.DataFrame) -> Parsed:
+    """Rows from before the year 2000 come from a clock that was never set: refuse them."""
+    if table.day is None or not (early := frame.filter(pl.col(table.day) < EARLIEST)).height:
+        return parsed
+    if "line_no" not in early.columns:
+        early = early.with_columns(line_no=pl.lit(0, pl.UInt32))
+    reason = f"{table.name}.{table.day} lies before 2000: the clock was not set"
+    counts = early.group_by("line_no").len().sort("line_no")
+    refused = rejects([(line, reason, f"{rows} rows") for line, rows in counts.iter_rows()])
+    moved = min(refused.height, parsed.accepted)
+    return replace(
+        parsed,
+        frames={**parsed.frames, table.name: frame.filter(pl.col(table.day) >= EARLIEST)},
+        rejects=pl.concat([parsed.rejects, refused]),
+        accepted=parsed.accepted - moved,
+        rejected=parsed.rejected + moved,
+    )

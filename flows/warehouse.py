@@ -1,0 +1,284 @@
+"""DuckDB over the lake: a view for each table, then every file in sql/.
+
+    sql/macros/<name>.sql      one CREATE MACRO
+    sql/views/<name>.sql       one SELECT, which becomes the view <name>; reads tables and macros
+    sql/checks/<name>.sql      one SELECT that finds nothing while all is well
+    sql/questions/<name>.sql   one SELECT with named parameters such as $since
+
+`faultledger.duckdb` holds views over a snapshot of the lake by relative paths, so a reader sees
+one moment of every table whatever is being written, and the folder can be moved.
+"""
+
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pyarrow.dataset as ds
+
+from flows import settings
+from flows.atomic import publish
+from flows.lake import PART, Lake
+from flows.share import header, sql_files
+from transforms import tables
+from transforms.contract import Table
+
+STORAGE = "v1.0.0"  # older DuckDB clients open it
+SANDBOX_MEMORY = "2GB"
+SANDBOX_SECONDS = 60.0
+
+
+class WarehouseError(ValueError):
+    """A statement or a SQL file cannot be run; the message is one line."""
+
+
+def refresh(root: Path) -> Path:
+    """Freeze the lake's tables and build faultledger.duckdb over them; readers never wait."""
+    lake = Lake(root)
+    with lake.lock("warehouse"):
+        snapshot = lake.snapshot()
+
+        def build(draft: Path) -> None:
+            draft.unlink()
+            with duckdb.connect() as connection:
+                _settle(connection, root)
+                connection.execute(
+                    f"ATTACH {_quoted(str(draft))} AS w (STORAGE_VERSION '{STORAGE}')"
+                )
+                connection.execute("USE w")
+                _furnish(connection, lake, snapshot, as_datasets=False)
+                connection.execute("CHECKPOINT w")
+
+        publish(lake.warehouse, lake.staging, build)
+    return lake.warehouse
+
+
+@contextmanager
+def open_warehouse(root: Path, is_sandbox: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the lake's DuckDB, read only; it is built first where it is missing or out of date.
+
+    A sandbox sees the tables, macros and views and nothing else of this machine.
+    """
+    lake = Lake(root)
+    if not root.is_dir():
+        raise WarehouseError(
+            f"{root}: no lake here. Ingest into it first, or name another: --lake."
+        )
+    if not _is_current(lake):
+        refresh(root)
+    connection = _sandbox(lake) if is_sandbox else duckdb.connect(lake.warehouse, read_only=True)
+    with connection:
+        if not is_sandbox:
+            _settle(connection, root)
+        yield connection
+
+
+def query(
+    root: Path,
+    sql: str,
+    parameters: Mapping[str, object] | None = None,
+    is_sandbox: bool = False,
+    seconds: float = SANDBOX_SECONDS,
+) -> pl.DataFrame:
+    """Run one statement; parameters it does not name are left out."""
+    with open_warehouse(root, is_sandbox) as connection:
+        if not is_sandbox:
+            return run(connection, sql, parameters)
+        stopper = threading.Timer(seconds, connection.interrupt)
+        stopper.start()
+        try:
+            return run(connection, sql, parameters)
+        finally:
+            stopper.cancel()
+
+
+def run(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, object] | None = None
+) -> pl.DataFrame:
+    try:
+        statements = connection.extract_statements(sql)
+        if len(statements) != 1:
+            raise WarehouseError(f"{len(statements)} statements: give one.")
+        (statement,) = statements
+        given = {n: v for n, v in (parameters or {}).items() if n in statement.named_parameters}
+        if missing := sorted(statement.named_parameters - given.keys()):
+            raise WarehouseError(f"give a value for {', '.join('$' + n for n in missing)}.")
+        answer = connection.sql(sql, params=given) if given else connection.sql(sql)
+        return _plain(answer.to_arrow_table()) if answer is not None else pl.DataFrame()
+    except duckdb.InterruptException as error:
+        raise WarehouseError("the statement ran out of its time: ask for less.") from error
+    except duckdb.Error as error:
+        raise WarehouseError(" ".join(str(error).split())) from error
+
+
+def failed_checks(root: Path) -> dict[str, pl.DataFrame]:
+    """Run sql/checks; return what each check that found something found."""
+    with open_warehouse(root) as connection:
+        found = {path.stem: run(connection, path.read_text()) for path in sql_files("checks")}
+    return {name: rows for name, rows in found.items() if rows.height}
+
+
+def ask(root: Path, name: str, parameters: Mapping[str, object]) -> pl.DataFrame:
+    """Answer the saved question `name`."""
+    with open_warehouse(root) as connection:
+        return run(connection, question(name).read_text(), parameters)
+
+
+def question(name: str) -> Path:
+    known = {path.stem: path for path in sql_files("questions")}
+    if name not in known:
+        raise WarehouseError(f"no question {name}: there are {', '.join(sorted(known))}.")
+    return known[name]
+
+
+def _settle(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
+    # Paths in SQL are relative to the lake; only this line knows where the lake is.
+    connection.execute(f"SET file_search_path = {_quoted(str(root.resolve()))}")
+    connection.execute("SET TimeZone = 'UTC'")
+
+
+def _sandbox(lake: Lake) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(config={"temp_directory": "", "max_temp_directory_size": "0B"})
+    connection.execute("SET TimeZone = 'UTC'")
+    _furnish(connection, lake, lake.snapshot(), as_datasets=True)
+    for setting in (
+        "enable_external_access = false",
+        "python_enable_replacements = false",
+        f"memory_limit = '{SANDBOX_MEMORY}'",
+        "threads = 2",
+        "lock_configuration = true",
+    ):
+        connection.execute(f"SET {setting}")
+    return connection
+
+
+def _furnish(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Path, as_datasets: bool
+) -> None:
+    """Put tables, settings, macros and views in place, with their comments."""
+    from transforms.mtbf import poisson_limits  # scipy takes a second that a query need not wait
+
+    for table in tables.ALL:
+        if not any((lake.root / snapshot).glob(_pattern(table))):
+            # a table with no file yet still answers, with no rows
+            _native(connection, table.name, table.empty())
+            _comment(connection, table, "TABLE")
+        elif as_datasets:
+            files = sorted((lake.root / snapshot).glob(_pattern(table)))
+            connection.register(table.name, ds.dataset([str(path) for path in files]))
+        else:
+            _view_parquet(connection, table, f"{snapshot.as_posix()}/{_pattern(table)}")
+            _comment(connection, table, "VIEW")
+    said = settings.load(lake.root)
+    _native(connection, "poisson_limits", poisson_limits())
+    _native(connection, "prices", settings.price_rows(said))
+    facts = {"snapshot": snapshot.as_posix(), "made_from": _ingredients(lake)}
+    _native(connection, "settings", settings.rows(said, facts))
+    _define_macros(connection)
+    for path in sql_files("views"):
+        _execute(connection, f"CREATE VIEW {path.stem} AS\n{path.read_text()}", path)
+        about = _quoted(header(path))
+        connection.execute(f"COMMENT ON VIEW {path.stem} IS {about}")
+
+
+def _define_macros(connection: duckdb.DuckDBPyConnection) -> None:
+    """Macros may use each other: those that find theirs missing wait for the next round."""
+    waiting = sql_files("macros")
+    while waiting:
+        failed: list[Path] = []
+        for path in waiting:
+            try:
+                connection.execute(path.read_text())
+            except duckdb.CatalogException:
+                failed.append(path)
+        if len(failed) == len(waiting):
+            _execute(connection, failed[0].read_text(), failed[0])
+        waiting = failed
+
+
+def _execute(connection: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
+    try:
+        connection.execute(sql)
+    except duckdb.Error as error:
+        raise WarehouseError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+def _pattern(table: Table) -> str:
+    depth = 0 if table.day is None else {"none": 0, "day": 1, "hour": 2}[table.partition]
+    return f"{table.room}/{table.name}/{'*/' * depth}{PART}"
+
+
+def _view_parquet(connection: duckdb.DuckDBPyConnection, table: Table, pattern: str) -> None:
+    source = f"read_parquet({_quoted(pattern)}, hive_partitioning = false, union_by_name = true)"
+    there = {row[0] for row in connection.execute(f"DESCRIBE FROM {source}").fetchall()}
+    types = {name: kind for name, kind, *_ in _types(connection, table)}
+    columns = [
+        f'"{name}"' if name in there else f'NULL::{types[name]} AS "{name}"' for name in types
+    ]
+    connection.execute(f"CREATE VIEW {table.name} AS SELECT {', '.join(columns)} FROM {source}")
+
+
+def _types(connection: duckdb.DuckDBPyConnection, table: Table) -> list[tuple[str, str]]:
+    connection.register("_empty", _loose(table.empty()).to_arrow())
+    described = connection.execute("DESCRIBE FROM _empty").fetchall()
+    connection.unregister("_empty")
+    return [(row[0], row[1]) for row in described]
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, table: Table, kind: str) -> None:
+    grain = _quoted(f"One row per {table.grain}")
+    connection.execute(f"COMMENT ON {kind} {table.name} IS {grain}")
+    for name, meaning in table.meanings.items():
+        connection.execute(f'COMMENT ON COLUMN {table.name}."{name}" IS {_quoted(meaning)}')
+
+
+def _native(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> None:
+    connection.register("_frame", _loose(frame).to_arrow())
+    connection.execute(f"CREATE TABLE {name} AS FROM _frame")
+    connection.unregister("_frame")
+
+
+def _loose(frame: pl.DataFrame) -> pl.DataFrame:
+    """Enums as text: what Parquet gives back."""
+    return frame.cast({pl.Enum: pl.String})
+
+
+def _ingredients(lake: Lake) -> str:
+    """A hash of all that the warehouse is made from beside the rows: SQL, dictionary, settings."""
+    digest = hashlib.sha256(STORAGE.encode())
+    for path in [*sql_files("macros"), *sql_files("views"), lake.root / settings.FILE]:
+        if path.is_file():
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for table in tables.ALL:
+        digest.update(repr((table.name, table.grain, table.meanings, table.dtypes)).encode())
+    return digest.hexdigest()
+
+
+def _is_current(lake: Lake) -> bool:
+    if not lake.warehouse.is_file():
+        return False
+    try:
+        with duckdb.connect(lake.warehouse, read_only=True) as connection:
+            found = dict(connection.execute("SELECT name, value FROM settings").fetchall())
+    except duckdb.Error:
+        return False
+    return found.get("made_from") == _ingredients(lake) and (lake.root / found["snapshot"]).is_dir()
+
+
+def _plain(answer: Any) -> pl.DataFrame:
+    """DuckDB's sums of integers come as 38-digit decimals: integers again, where they fit."""
+    frame = pl.from_arrow(answer)
+    assert isinstance(frame, pl.DataFrame)
+    whole = [n for n, t in frame.schema.items() if isinstance(t, pl.Decimal) and t.scale == 0]
+    for name in whole:
+        if frame[name].abs().max() is None or frame[name].abs().max() < 2**63:  # type: ignore[operator]
+            frame = frame.with_columns(pl.col(name).cast(pl.Int64))
+    return frame
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
