@@ -162,7 +162,7 @@ def _events(found: pl.DataFrame, lines: pl.DataFrame, origin: Origin) -> pl.Data
 def _address(device: pl.Expr) -> pl.Expr:
     """PCI addresses as dddd:bb:dd in lower case; names as they are (memory controllers lower)."""
     is_address = device.str.contains(r"^[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}$")
-    padded = device.str.replace(r"^0+([0-9a-fA-F]{4}:)", "$1").str.to_lowercase()
+    padded = device.str.replace(r"^0*([0-9a-fA-F]{4,8}:)", "$1").str.to_lowercase()
     return (
         pl.when(is_address)
         .then(padded)
