@@ -1,6 +1,24 @@
 """Every format that can be read. A new one is one file here and one line below."""
 
+from transforms.sources import (
+    inventory,
+    kernel_log,
+    nvidia_smi,
+    prometheus_text,
+    slurm_events,
+    slurm_sacct,
+    train_log,
+)
 from transforms.sources.base import Source
 
-SOURCES: tuple[Source, ...] = ()
+SOURCES: tuple[Source, ...] = (
+    slurm_sacct.SOURCE,
+    slurm_events.SOURCE,
+    kernel_log.SOURCE,
+    train_log.SOURCE,
+    inventory.NODES_SOURCE,
+    inventory.GPUS_SOURCE,
+    prometheus_text.SOURCE,
+    nvidia_smi.SOURCE,
+)
 BY_NAME: dict[str, Source] = {source.name: source for source in SOURCES}
