@@ -20,7 +20,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +99,6 @@ class Lake:
         day = since.replace(hour=0, minute=0, second=0, microsecond=0)
         return [p for label, p in parts.items() if p in set(before) and _begin(label) >= day]
 
-    def days(self, table: Table) -> list[date]:
-        labels = self.partitions(table) if table.day else {}
-        return sorted({_begin(label).date() for label in labels})
-
     # tables: reading and writing
 
     def read(
@@ -112,6 +108,10 @@ class Lake:
         frames = [_load(table, path) for path in self.files(table, since, until)]
         rows = pl.concat(frames, rechunk=True) if frames else table.empty()
         return rows.filter(_within(table, since, until))
+
+    def read_column(self, path: Path, name: str) -> set[str]:
+        rows = pl.read_parquet(io.BytesIO(path.read_bytes()), columns=[name])
+        return set(rows[name].unique().to_list())
 
     def merge(self, table: Table, frame: pl.DataFrame, instead_of: pl.Expr | None = None) -> int:
         """Fold `frame` into what is there; return the rows gained. What does not change stays.

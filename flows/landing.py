@@ -9,6 +9,7 @@ from pathlib import Path
 
 import zstandard
 
+from flows.errors import CallError
 from transforms.sources import BY_NAME, SOURCES
 from transforms.sources.base import Source
 
@@ -47,7 +48,7 @@ def walk(paths: Iterable[Path]) -> Iterator[Found]:
         elif path.exists():
             found[path.resolve()] = Found(path, path.name, path.stat().st_size, True)
         else:
-            raise FileNotFoundError(f"{path}: no such file or folder. Name one that exists.")
+            raise CallError(f"{path}: no such file or folder. Name one that exists.")
     yield from sorted(found.values(), key=lambda f: (f.name, str(f.path)))
 
 
@@ -120,5 +121,5 @@ def recognise(start: bytes, name: str, sources: Iterable[Source] = SOURCES) -> t
 
 def source_named(name: str) -> Source:
     if name not in BY_NAME:
-        raise KeyError(f"no source {name}: there are {', '.join(sorted(BY_NAME))}")
+        raise CallError(f"no source {name}: there are {', '.join(sorted(BY_NAME))}.")
     return BY_NAME[name]

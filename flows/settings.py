@@ -22,11 +22,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
+from flows.errors import DataError
+
 FILE = "settings.toml"
 DEFAULT_LAKE = Path("lake")
 
 
-class SettingsError(ValueError):
+class SettingsError(DataError):
     """settings.toml says something that cannot be meant."""
 
 

@@ -22,6 +22,7 @@ import pyarrow.dataset as ds
 
 from flows import settings
 from flows.atomic import publish
+from flows.errors import CallError
 from flows.lake import PART, Lake
 from flows.share import header, sql_files
 from transforms import tables
@@ -32,7 +33,7 @@ SANDBOX_MEMORY = "2GB"
 SANDBOX_SECONDS = 60.0
 
 
-class WarehouseError(ValueError):
+class WarehouseError(CallError):
     """A statement or a SQL file cannot be run; the message is one line."""
 
 

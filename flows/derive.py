@@ -1,0 +1,256 @@
+"""Observed tables to derived tables, month by month, in recipe order.
+
+What a stretch of days was made from is noted beside the lake: files read, horizon, code. While
+the note still holds the stretch is left alone. The notes only save time: without them the same
+bytes are made again.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from pathlib import Path
+
+import polars as pl
+
+from flows import settings, warehouse
+from flows.errors import DataError
+from flows.footers import footer
+from flows.lake import Lake
+from flows.share import HOME
+from transforms import recipes, tables
+from transforms.contract import Table
+from transforms.recipes import Recipe, Window
+from transforms.tables import observed, samples
+
+WATCHED = (*observed.EVENTS, *samples.ALL)
+NOT_WITNESSED = {"eligible", "valid_from", "valid_to"}  # may lie ahead of what was seen
+DAY = timedelta(days=1)
+
+
+class NothingObservedError(DataError):
+    """There is no observed day to derive from."""
+
+
+@dataclass(frozen=True)
+class DeriveReport:
+    """Days derived, and per table the rows that they now hold; `kept` stretches were current."""
+
+    since: date
+    until: date
+    rows: dict[str, int]
+    made: int
+    kept: int
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One recipe over some whole days."""
+
+    recipe: Recipe
+    window: Window
+    cluster: str  # of the rows that name none; '' leaves them so
+
+    @property
+    def name(self) -> str:
+        first = self.recipe.makes[0].name
+        return f"{first}-{self.window.since:%Y-%m-%d}-{self.window.until:%Y-%m-%d}"
+
+
+@dataclass(frozen=True)
+class Observed:
+    """First observed day, the day after the last, and the last observed instant."""
+
+    since: datetime
+    until: datetime
+    horizon: datetime
+
+
+def derive(
+    root: Path,
+    since: date | None = None,
+    until: date | None = None,
+    progress: Callable[[str, int, int], None] = lambda label, done, whole: None,
+) -> DeriveReport:
+    """Make every derived table for the days [since, until), by default all that were observed."""
+    lake = Lake(root)
+    with lake.lock("derive"):
+        stretches = plan(root, since, until)
+        made = 0
+        for done, stretch in enumerate(stretches):
+            progress(stretch.name, done, len(stretches))
+            made += make(lake, stretch)
+        if since is None and until is None:
+            forget_unobserved(lake, stretches)
+        progress("warehouse", len(stretches), len(stretches))
+        warehouse.refresh(root)
+        return summary(lake, stretches, made)
+
+
+def summary(lake: Lake, stretches: list[Stretch], made: int) -> DeriveReport:
+    if not stretches:
+        return DeriveReport(date.min, date.min, {}, 0, 0)
+    since = min(s.window.since for s in stretches)
+    until = max(s.window.until for s in stretches)
+    makes = {table.name: table for s in stretches for table in s.recipe.makes}
+    rows = {
+        name: sum(footer(path).rows for path in _files_of_days(lake, table, since, until))
+        for name, table in makes.items()
+    }
+    return DeriveReport(since.date(), until.date(), rows, made, len(stretches) - made)
+
+
+def plan(root: Path, since: date | None = None, until: date | None = None) -> list[Stretch]:
+    """Cut the work: each recipe over each calendar month; undated tables over all days at once."""
+    lake = Lake(root)
+    seen, cluster = observed_days(lake, settings.load(root)), only_cluster(lake)
+    first = _midnight(since) if since else seen.since
+    last = _midnight(until) if until else seen.until
+    if first >= last:
+        raise NothingObservedError(
+            f"no day from {first:%Y-%m-%d} to before {last:%Y-%m-%d}. "
+            f"Observed are {seen.since:%Y-%m-%d} to before {seen.until:%Y-%m-%d}."
+        )
+    stretches = []
+    for recipe in recipes.RECIPES:
+        if all(table.day is None for table in recipe.makes):
+            windows = [(seen.since, seen.until)]
+        else:
+            windows = list(_months(first, last))
+        stretches += [Stretch(recipe, Window(a, b, seen.horizon), cluster) for a, b in windows]
+    return stretches
+
+
+def forget_unobserved(lake: Lake, stretches: list[Stretch]) -> None:
+    """Remove derived days that are no longer among those observed: a setting has moved them."""
+    if not stretches:
+        return
+    first = min(s.window.since for s in stretches)
+    last = max(s.window.until for s in stretches)
+    for table in (t for t in tables.DERIVED if t.day):
+        lake.replace(table, table.empty(), datetime.min.replace(tzinfo=UTC), first)
+        lake.replace(table, table.empty(), last, datetime.max.replace(tzinfo=UTC))
+
+
+def observed_days(lake: Lake, said: settings.Settings) -> Observed:
+    """How far the records reach, or the stretch that the settings say was watched.
+
+    An inventory's dates are no sighting: a rack commissioned a year before the first record was
+    not watched for a year.
+    """
+    starts: list[datetime] = []
+    instants: list[datetime] = []
+    for table in WATCHED:
+        if table.day is None:
+            continue
+        for path in lake.partitions(table).values():
+            about = footer(path)
+            if table.day in about.columns:
+                starts.append(about.columns[table.day].low)
+            names = set(about.instants) - NOT_WITNESSED
+            instants += [about.columns[name].high for name in names if name in about.columns]
+    begin = said.observed_from or min(starts, default=None)
+    horizon = said.observed_until or max(instants, default=None)
+    if begin is None or horizon is None:
+        raise NothingObservedError(f"{lake.root} holds no observed records. Ingest some first.")
+    # at the first instant of a day nothing of that day has been observed yet
+    until = _midnight((horizon - timedelta(microseconds=1)).date()) + DAY
+    return Observed(_midnight(begin.date()), max(until, _midnight(begin.date()) + DAY), horizon)
+
+
+def make(lake: Lake, stretch: Stretch) -> bool:
+    """Run one recipe over one stretch, unless what it was made from is unchanged."""
+    recipe, window = stretch.recipe, stretch.window
+    since, until = window.since - recipe.before * DAY, window.until + recipe.after * DAY
+    inputs = {table: lake.files(table, since, until) for table in recipe.reads}
+    made_from = _signature(lake, stretch, [p for paths in inputs.values() for p in paths])
+    note = lake.recall(f"derive/{stretch.name}.json")
+    if note.get("made_from") == made_from and note.get("made") == _made(lake, stretch):
+        return False
+    frames = {
+        table.name: _named(table, lake.read(table, since, until), stretch.cluster)
+        for table in inputs
+    }
+    answer = recipe.by(window, **frames)
+    promised = {table.name for table in recipe.makes}
+    if answer.keys() != promised:
+        raise ValueError(f"a recipe made {sorted(answer)}, promised {sorted(promised)}")
+    for table in recipe.makes:
+        lake.replace(table, answer[table.name], window.since, window.until)
+    lake.remember(
+        f"derive/{stretch.name}.json", {"made_from": made_from, "made": _made(lake, stretch)}
+    )
+    return True
+
+
+def only_cluster(lake: Lake) -> str:
+    """The lake's cluster, where exactly one is named; else ''."""
+    names: set[str] = set()
+    for table in WATCHED:
+        for path in lake.partitions(table).values() if "cluster" in table.dtypes else ():
+            column = footer(path).columns.get("cluster")
+            if column and column.low == column.high:
+                names.add(str(column.low))
+            else:
+                names.update(lake.read_column(path, "cluster"))
+    names.discard("")
+    return names.pop() if len(names) == 1 else ""
+
+
+def _named(table: Table, rows: pl.DataFrame, cluster: str) -> pl.DataFrame:
+    """Rows that do not name their cluster belong to the only one there is."""
+    if not cluster or table.room != "observed" or "cluster" not in rows.columns:
+        return rows
+    unnamed = pl.col("cluster") == ""
+    if rows.filter(unnamed).is_empty():
+        return rows
+    named = pl.when(unnamed).then(pl.lit(cluster)).otherwise("cluster").alias("cluster")
+    return table.fold(rows.with_columns(named))
+
+
+def _signature(lake: Lake, stretch: Stretch, files: list[Path]) -> str:
+    digest = hashlib.sha256(f"{_code()} {stretch.cluster} {stretch.window}".encode())
+    for path in files:
+        digest.update(_identity(lake, path).encode())
+    return digest.hexdigest()
+
+
+def _made(lake: Lake, stretch: Stretch) -> list[str]:
+    window = stretch.window
+    return [
+        _identity(lake, path)
+        for table in stretch.recipe.makes
+        for path in _files_of_days(lake, table, window.since, window.until)
+    ]
+
+
+def _files_of_days(lake: Lake, table: Table, since: datetime, until: datetime) -> Iterator[Path]:
+    for label, path in lake.partitions(table).items():
+        if not label or f"day={since:%Y-%m-%d}" <= label < f"day={until:%Y-%m-%d}":
+            yield path
+
+
+def _identity(lake: Lake, path: Path) -> str:
+    about = path.stat()
+    return f"{path.relative_to(lake.root)} {about.st_size} {about.st_mtime_ns}"
+
+
+@cache
+def _code() -> str:
+    """A hash of the transforms themselves: a corrected formula makes everything anew."""
+    digest = hashlib.sha256(pl.__version__.encode())
+    for path in sorted((HOME / "transforms").rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _months(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
+    while since < until:
+        month_end = (since.replace(day=1) + timedelta(days=32)).replace(day=1)
+        yield since, min(month_end, until)
+        since = month_end
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)

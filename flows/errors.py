@@ -1,0 +1,9 @@
+"""Errors that a person is told in one line: what, where, and what to do."""
+
+
+class CallError(ValueError):
+    """The call is wrong: the command ends with 2."""
+
+
+class DataError(ValueError):
+    """The data has problems: the command ends with 1."""
