@@ -1,0 +1,18 @@
+"""The GPU-time ledger: every GPU-millisecond of the fleet, and of each run, in exactly one leaf.
+
+    lines      attempts as numbered timelines, and which attempt wrote which log row
+    steps      kept or lost, ideal or slow, provisional
+    claims     what each moment of an attempt may be called, by priority
+    waits      runs that want to go
+    owners     who answers for a loss
+    nodes      who has the GPUs of each node
+    timeline   the sweep that gives each moment to one claim
+    accounts   the two tables: `gpu_time` (the fleet's GPUs) and `run_time` (each run's own)
+    readouts   the metrics that a reader may know, from the same sums
+
+Instants are cut to whole milliseconds before anything is subtracted, so that sums are exact.
+"""
+
+from transforms.ledger.accounts import gpu_accounts
+
+__all__ = ["gpu_accounts"]

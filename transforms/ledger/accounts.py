@@ -1,0 +1,167 @@
+"""The two accounts of GPU time: the fleet's (`gpu_time`) and each run's own (`run_time`)."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from transforms.catalogue import classify_reasons
+from transforms.exposure import out_of_service
+from transforms.ledger.claims import LEAF, Logs, attempt_claims
+from transforms.ledger.lines import REACH_DAYS, attempt_lines
+from transforms.ledger.nodes import ID, share_nodes
+from transforms.ledger.owners import NOBODY, START_UP, owners, recoveries, settle
+from transforms.ledger.timeline import (
+    DAY_MS,
+    cut,
+    cut_days,
+    instant_ms,
+    latest_before,
+    ms,
+    pack,
+    sum_before,
+    sweep,
+)
+from transforms.ledger.waits import SLICE, wait_slices
+from transforms.repairs import repairs
+from transforms.tables.derived import GPU_TIME, RUN_TIME
+
+if TYPE_CHECKING:
+    from transforms.recipes import Window
+
+RECOVERING = ("init", "restore", "data_stall", "eval_or_custom", "unknown")
+"""Before an attempt's first step these are part of getting the run back (methods G-7)."""
+
+
+def gpu_accounts(
+    window: "Window",
+    *,
+    fleet: pl.DataFrame,
+    run_attempts: pl.DataFrame,
+    node_states: pl.DataFrame,
+    steps: pl.DataFrame,
+    checkpoints: pl.DataFrame,
+    run_marks: pl.DataFrame,
+    incidents: pl.DataFrame,
+    interruptions: pl.DataFrame,
+    outages: pl.DataFrame,
+) -> Mapping[str, pl.DataFrame]:
+    """`gpu_time` and `run_time` of the window's days up to the horizon, in GPU-ms (methods G-1).
+
+    A day of gpu_time sums to GPUs installed x time commissioned; run_time to the GPUs of each
+    attempt x its allocation plus the waits of the run.
+    """
+    horizon = min(window.until, window.horizon)
+    since, until = ms(window.since), ms(horizon)
+    if since >= until:
+        return {"gpu_time": GPU_TIME.empty(), "run_time": RUN_TIME.empty()}
+    lines = attempt_lines(run_attempts, window.horizon)
+    table, stops, blamed = owners(interruptions, incidents, lines)
+    lines = recoveries(lines, stops)
+    logs = Logs.on(lines, steps, checkpoints, run_marks)
+    out = _in_ms(out_of_service(node_states, outages, fleet), until)
+    spells = repairs(
+        # What began a spell is known within reach; the spell may have begun before the window.
+        replace(window, since=window.since - timedelta(days=REACH_DAYS)),
+        fleet=fleet,
+        node_states=node_states,
+        outages=outages,
+        incidents=incidents,
+    )["repairs"].join(blamed, on="incident", how="left")
+    waiting = wait_slices(lines, out, since, until)
+    allocated = _allocated(lines, logs, stops, ms(window.horizon), since, until)
+    own = pl.concat([allocated, waiting]).join(lines.select("line", "cluster", "run"), on="line")
+    held, rest = share_nodes(fleet, lines, waiting, out, spells, since, until)
+    return {
+        "gpu_time": GPU_TIME.conform(_account(pl.concat([_held_by(own, held), rest]), table)),
+        "run_time": RUN_TIME.conform(_account(own, table)),
+    }
+
+
+def _allocated(
+    lines: pl.DataFrame,
+    logs: Logs,
+    stops: pl.DataFrame,
+    horizon: int,
+    since: int,
+    until: int,
+) -> pl.DataFrame:
+    """What the attempts' allocations were within [since, until), with who answers for it."""
+    paid = lines.filter(pl.col("gpus") > 0)
+    slices = _slow_apart(sweep(attempt_claims(paid, logs, stops, horizon, since, until)))
+    first_step = (
+        logs.steps.filter(pl.col("began") < pl.col("ended"))
+        .group_by("line")
+        .agg(pl.col("began").min().alias("first_step"))
+    )
+    began = pl.col("began")
+    recovers = pl.col("leaf").is_in(RECOVERING) & (began < pl.col("first_step")).fill_null(True)
+    # Beyond reach nobody can see whether the attempt had made steps before.
+    in_reach = began // DAY_MS - pl.col("started") // DAY_MS <= REACH_DAYS
+    return (
+        cut_days(slices.with_columns(began=pl.max_horizontal("began", pl.lit(since))))
+        .filter(pl.col("began") < pl.col("ended"))
+        .join(lines.select("line", "started", "recovery", "gpus"), on="line", how="left")
+        .join(first_step, on="line", how="left")
+        .with_columns(
+            owner=pl.when(recovers & in_reach).then("recovery").otherwise("owner"),
+            fallback=pl.when(recovers & in_reach)
+            .then(pl.lit(START_UP, pl.Int64))
+            .otherwise(pl.lit(NOBODY, pl.Int64)),
+        )
+        .select(SLICE)
+    )
+
+
+def _slow_apart(slices: pl.DataFrame) -> pl.DataFrame:
+    """Split the kept steps: the time that they ideally take, then `slow` (methods G-4).
+
+    What was cut out of a step for a checkpoint counts for neither.
+    """
+    is_kept = pl.col("leaf") == "ideal"
+    kept = slices.filter(is_kept)
+    took = (kept["ended"] - kept["began"]).to_numpy()
+    left = kept["ideal_ms"].to_numpy() - sum_before(took, kept["claim"].to_numpy())
+    turn = kept["began"] + pl.Series(np.clip(left, 0, took))
+    slow = kept.with_columns(began=turn, leaf=pl.lit("slow", LEAF))
+    parts = pl.concat([slices.filter(~is_kept), kept.with_columns(ended=turn), slow])
+    return parts.filter(pl.col("began") < pl.col("ended"))
+
+
+def _held_by(own: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
+    """Count on each slice the GPUs of the fleet that its line really held then."""
+    slices = cut(own, pack(held["line"], held["began"]))
+    if held.is_empty():
+        return slices.clear()
+    row = latest_before(held, slices["line"], slices["began"])
+    counted = held["gpus"].gather(np.maximum(row, 0))
+    return slices.with_columns(gpus=pl.when(pl.Series(row) >= 0).then(counted).otherwise(0))
+
+
+def _account(slices: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
+    """Sum GPU-milliseconds by day, run, leaf, cause and incident."""
+    length = pl.col("ended") - pl.col("began")
+    keys = ["day", "cluster", "run", "leaf", "cause", "incident", "provisional"]
+    return (
+        settle(cut_days(slices), table)
+        .group_by(keys)
+        .agg((length * pl.col("gpus")).sum().cast(pl.Int64).alias("gpu_ms"))
+        .filter(pl.col("gpu_ms") > 0)
+        .sort(keys)
+        .select(*keys, "gpu_ms")
+    )
+
+
+def _in_ms(out: pl.DataFrame, until: int) -> pl.DataFrame:
+    """Spells out of service with instants in ms, open ones up to `until`, and their class."""
+    return classify_reasons(out).select(
+        *ID,
+        began=instant_ms("began"),
+        ended=instant_ms("ended").fill_null(until),
+        service="service",
+        # What is planned by its state needs no reason that says so.
+        klass=pl.when(pl.col("service") == "planned").then(pl.lit("Planned")).otherwise("class"),
+    )

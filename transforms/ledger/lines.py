@@ -1,0 +1,139 @@
+"""Attempts as numbered lines, in the order in which each run lived them, and what belongs to each.
+
+attempt_lines  run_attempts -> one row per attempt: line, run_line, started, ended, asked, prev
+on_lines       log rows -> the attempt that wrote them, by job or run and by time
+"""
+
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from transforms.ledger.timeline import DAY_MS, instant_ms, ms, pack
+
+REACH_DAYS = 14
+"""How far one fact bears on another. The rows of a day rest on no evidence farther away than
+this, so that they are the same whichever days are derived together."""
+REACH_MS = REACH_DAYS * DAY_MS
+
+
+def attempt_lines(run_attempts: pl.DataFrame, horizon: datetime) -> pl.DataFrame:
+    """One row per attempt, ordered within its run; instants are integer ms.
+
+    line       its number; rises with the order of attempts within a run
+    run_line   the number of its run
+    started    null while it waits; ended (or the horizon while it is open)
+    asked      could have started from; null when nothing says that it may start
+    prev       line of the run's attempt that started last before it; null for the first
+    is_open    still running at the horizon
+    """
+    end = ms(horizon)
+    is_open = pl.col("ended").is_null() | (pl.col("ended") > end)
+    has_started = pl.col("started").is_not_null()
+    nodes = pl.col("nodes").list.unique().list.sort()
+    return (
+        run_attempts.select(
+            "cluster",
+            "run",
+            "job_id",
+            pl.col("submitted").alias("submitted_at"),
+            *(instant_ms(name).alias(name) for name in ("submitted", "eligible")),
+            *(instant_ms(name).alias(name) for name in ("started", "ended")),
+            pl.col("gpus").cast(pl.Int64),
+            nodes.alias("nodes"),
+            pl.max_horizontal(nodes.list.len(), "node_count").cast(pl.Int64).alias("node_count"),
+            "logs_steps",
+        )
+        .with_columns(
+            is_open=has_started & is_open,
+            ended=pl.when(is_open).then(pl.lit(end)).otherwise("ended"),
+            asked=pl.coalesce("eligible", pl.when(has_started).then("submitted")),
+        )
+        .with_columns(order=pl.coalesce("started", "asked", "submitted"))
+        # A request comes after an attempt that begins with it.
+        .sort("cluster", "run", "order", ~has_started, "submitted", "job_id")
+        .with_row_index("line")
+        .with_columns(
+            pl.col("line").cast(pl.Int64),
+            pl.struct("cluster", "run").rle_id().cast(pl.Int64).alias("run_line"),
+        )
+        .with_columns(
+            prev=pl.when(has_started).then("line").forward_fill().shift(1).over("run_line"),
+        )
+        .drop("order")
+    )
+
+
+def on_lines(rows: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+    """Add to training-log rows the `line` of the attempt that wrote them; instants become ms.
+
+    An attempt is found by its job, or by its run where the log names no job that is known. Of
+    several allocations of one job the one that holds the row's begin counts, else the nearest:
+    a requeued job writes on under the same id, and clocks of nodes run seconds apart.
+    Rows that belong to no attempt are left out.
+    """
+    held = lines.filter(pl.col("started").is_not_null())
+    spans, writers = _writers(rows.select("cluster", "run", "job_id").unique(), held)
+    instants = [n for n, t in rows.schema.items() if isinstance(t, pl.Datetime)]
+    found = rows.with_columns(instant_ms(n) for n in instants).join(
+        writers, on=["cluster", "run", "job_id"], how="inner"
+    )
+    if found.is_empty():
+        return found.rename({"writer": "line"})
+    far = np.iinfo(np.int64).max
+    writer, began = found["writer"].to_numpy(), found["began"].to_numpy()
+    position = np.searchsorted(
+        pack(spans["writer"], spans["started"]), pack(writer, began), side="right"
+    )
+    before, after = np.maximum(position - 1, 0), np.minimum(position, len(spans) - 1)
+    owner, started, ended = (spans[n].to_numpy() for n in ("writer", "started", "ended"))
+    since = np.where(owner[before] == writer, np.maximum(began - ended[before], 0), far)
+    until = np.where(
+        (owner[after] == writer) & (position < len(spans)), started[after] - began, far
+    )
+    nearest = np.where(since <= until, before, after)
+    return found.with_columns(line=spans["line"].gather(nearest)).drop("writer")
+
+
+def _writers(named: pl.DataFrame, held: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Number everything that may have written a log: first jobs, then runs.
+
+    Gives the allocations of each writer (writer, started, ended, line; sorted), and the writer
+    behind each cluster, run and job_id of `named`. A log without cluster is matched by job and
+    run alone where only one cluster has them.
+    """
+    jobs = held.select("cluster", "job_id").unique().sort("cluster", "job_id")
+    jobs = jobs.with_row_index("job").with_columns(pl.col("job").cast(pl.Int64))
+    keyed = held.join(jobs, on=["cluster", "job_id"]).with_columns(
+        as_run=pl.col("run_line") + len(jobs)
+    )
+    spans = pl.concat(
+        [
+            keyed.select(pl.col(key).alias("writer"), "started", "ended", "line")
+            for key in ("job", "as_run")
+        ]
+    ).sort("writer", "started", "line")
+    runs = keyed.select("cluster", "run", "as_run").unique()
+    anywhere = [
+        frame.group_by(name)
+        .agg(pl.col(key).unique().alias(f"any_{key}"))
+        .filter(pl.col(f"any_{key}").list.len() == 1)
+        .with_columns(pl.col(f"any_{key}").list.first())
+        for frame, name, key in ((jobs, "job_id", "job"), (runs, "run", "as_run"))
+    ]
+    is_anywhere = pl.col("cluster") == ""
+    writers = (
+        named.join(jobs, on=["cluster", "job_id"], how="left")
+        .join(runs, on=["cluster", "run"], how="left")
+        .join(anywhere[0], on="job_id", how="left")
+        .join(anywhere[1], on="run", how="left")
+        .with_columns(
+            writer=pl.coalesce(
+                "job",
+                pl.when(is_anywhere).then("any_job"),
+                "as_run",
+                pl.when(is_anywhere).then("any_as_run"),
+            )
+        )
+    )
+    return spans, writers.select("cluster", "run", "job_id", "writer").drop_nulls("writer")

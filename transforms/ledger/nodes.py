@@ -1,0 +1,207 @@
+"""Who has the GPUs of each node: jobs first, then what keeps it out of service, then who waits.
+
+Claimants of a node want some of its GPUs for a while. Each gets what those before it left, so
+that what they get adds up to what the node has, at every instant, whatever the records claim.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from transforms.fleet import ID, place
+from transforms.ledger.claims import LEAF
+from transforms.ledger.owners import CLASS_OWNER, NOBODY
+from transforms.ledger.timeline import (
+    instant_ms,
+    instants,
+    latest_before,
+    pack,
+    ranges,
+    sum_before,
+    sweep,
+)
+from transforms.ledger.waits import SLICE
+
+SERVICE_LEAF = {"down": "down", "planned": "maintenance", "unknown": "unobserved"}
+CLAIMANT = ("node_line", "began", "ended", "wants", "line", "leaf", "owner", "fallback")
+"""`line` is the attempt that holds or waits; null for what the node itself does."""
+
+
+def share_nodes(
+    fleet: pl.DataFrame,
+    lines: pl.DataFrame,
+    waiting: pl.DataFrame,
+    out: pl.DataFrame,
+    spells: pl.DataFrame,
+    since: int,
+    until: int,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Divide the fleet's GPU time within [since, until) between jobs, repairs, waits and idleness.
+
+    Gives the GPUs that each attempt's line holds over time (line, began, gpus), and slices of
+    everything else; together they are the fleet's capacity.
+    """
+    nodes = fleet.select(ID).unique().sort(ID).with_row_index("node_line")
+    nodes = nodes.with_columns(pl.col("node_line").cast(pl.Int64))
+    valid = fleet.select(*ID, "gpus", began="valid_from", ended="valid_to")
+    valid = valid.with_columns(
+        instant_ms("began"), instant_ms("ended").fill_null(until), pl.col("gpus").cast(pl.Int64)
+    )
+    capacity = _within(valid.join(nodes, on=ID), since, until).sort("node_line", "began")
+    wants = place(shares(lines), fleet).join(nodes, on=ID).select("line", "node_line", "wants")
+    # Of two jobs that claim one GPU the one that was there first has it.
+    jobs = lines.sort("started", "job_id", "submitted", "line").with_columns(began="started")
+    service = out_slices(_within(out, since, until), spells, nodes)
+    given = share_out(
+        capacity,
+        [
+            _claimants(_within(jobs, since, until).join(wants, on="line", maintain_order="left")),
+            _claimants(service.with_columns(wants=pl.lit(capacity["gpus"].max(), pl.Int64))),
+            _claimants(waiting.sort("began", "line").join(wants, on="line", maintain_order="left")),
+        ],
+    )
+    is_held = pl.col("line").is_not_null()
+    rest = (
+        given.filter(~is_held)
+        .join(nodes, on="node_line")
+        .with_columns(run=pl.lit(""), provisional=pl.lit(False))
+    )
+    return held_over_time(given.filter(is_held)), rest.select(*SLICE, "cluster", "run")
+
+
+def shares(lines: pl.DataFrame) -> pl.DataFrame:
+    """GPUs that each attempt wants of each of its nodes: line, cluster, node, wants.
+
+    Equal shares; what does not divide goes to the first nodes in sorted order.
+    """
+    placed = (
+        lines.filter(pl.col("nodes").list.len() > 0, pl.col("gpus") > 0)
+        .select(
+            "line",
+            "cluster",
+            "gpus",
+            "node_count",
+            pl.col("nodes").alias("node"),
+            pl.int_ranges(0, pl.col("nodes").list.len()).alias("place"),
+        )
+        .explode("node", "place")
+    )
+    each, left = pl.col("gpus") // pl.col("node_count"), pl.col("gpus") % pl.col("node_count")
+    wants = each + (pl.col("place") < left).cast(pl.Int64)
+    return placed.select("line", *ID, wants.alias("wants")).filter(pl.col("wants") > 0)
+
+
+def out_slices(out: pl.DataFrame, spells: pl.DataFrame, nodes: pl.DataFrame) -> pl.DataFrame:
+    """Time in which a node is out of service, each instant once: the worst record decides.
+
+    `out` has cluster, node, began, ended (ms), service and klass (why, from its words); `spells`
+    cluster, node, down_from and owner (the incident that began the spell, or null); `nodes`
+    cluster, node and node_line. Gives node_line, began, ended, leaf, owner, fallback.
+    """
+    on_nodes = out.join(nodes, on=ID)
+    levels = [
+        on_nodes.filter(service=service).select(
+            pl.col("node_line").alias("line"), "began", "ended", "service", "klass"
+        )
+        for service in SERVICE_LEAF
+    ]
+    slices = sweep(levels)
+    begun = (
+        spells.join(nodes, on=ID)
+        .select(pl.col("node_line").alias("line"), instant_ms("down_from").alias("began"), "owner")
+        .sort("line", "began")
+    )
+    row = pl.Series(latest_before(begun, slices["line"], slices["began"]))
+    by_class = pl.col("klass").replace_strict(CLASS_OWNER, return_dtype=pl.Int64)
+    is_down = pl.col("service") == "down"
+    return slices.with_columns(
+        incident=begun["owner"].gather(row.set(row < 0, None)),
+        fallback=pl.when(pl.col("service") == "unknown").then(pl.lit(NOBODY)).otherwise(by_class),
+    ).select(
+        pl.col("line").alias("node_line"),
+        "began",
+        "ended",
+        pl.col("service").replace_strict(SERVICE_LEAF).cast(LEAF).alias("leaf"),
+        pl.coalesce(pl.when(is_down).then("incident"), "fallback").alias("owner"),
+        "fallback",
+    )
+
+
+def share_out(capacity: pl.DataFrame, claimants: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Give every node's GPUs to its claimants, the first of the list first.
+
+    `capacity` has node_line, began, ended, gpus, disjoint and sorted; claimants the columns of
+    CLAIMANT, each frame in its own order of precedence. Idle takes what is left. Gives the
+    claimants' rows per stretch, with `gpus` (> 0) instead of `wants`: at any instant of a node
+    they sum to its capacity.
+    """
+    idle = capacity.with_columns(wants="gpus", leaf=pl.lit("idle", LEAF))
+    ranked = pl.concat([*claimants, _claimants(idle)])
+    began = pack(ranked["node_line"], ranked["began"])
+    ended = pack(ranked["node_line"], ranked["ended"])
+    marks = np.unique(np.concatenate([began, ended]))
+    has = _gpus_at(capacity, marks)
+    first = np.searchsorted(marks, began)
+    rank, nth = ranges(np.searchsorted(marks, ended) - first)
+    stretch = first[rank] + nth
+    there = has[stretch] > 0
+    rank, stretch = rank[there], stretch[there]
+    order = np.lexsort((rank, stretch))
+    rank, stretch = rank[order], stretch[order]
+    wants = ranked["wants"].to_numpy()[rank]
+    gets = np.clip(has[stretch] - sum_before(wants, stretch), 0, wants)
+    return (
+        ranked[rank]
+        .drop("wants")
+        .with_columns(
+            began=instants(marks[stretch]), ended=instants(marks[stretch + 1]), gpus=pl.Series(gets)
+        )
+        .filter(pl.col("gpus") > 0)
+    )
+
+
+def held_over_time(held: pl.DataFrame) -> pl.DataFrame:
+    """GPUs that each line holds from `began` on, over all nodes: line, began, gpus; sorted."""
+    changes = pl.concat(
+        [
+            held.select("line", "began", "gpus"),
+            held.select("line", pl.col("ended").alias("began"), -pl.col("gpus")),
+        ]
+    )
+    return (
+        changes.group_by("line", "began")
+        .agg(pl.col("gpus").sum())
+        .filter(pl.col("gpus") != 0)
+        .sort("line", "began")
+        .with_columns(pl.col("gpus").cum_sum().over("line"))
+    )
+
+
+def _gpus_at(capacity: pl.DataFrame, marks: np.ndarray) -> np.ndarray:
+    """GPUs of the node from each mark on; 0 outside its time in the fleet."""
+    keys = pack(capacity["node_line"], capacity["began"])
+    ended = pack(capacity["node_line"], capacity["ended"])
+    row = np.maximum(np.searchsorted(keys, marks, side="right") - 1, 0)
+    covered = (keys[row] <= marks) & (marks < ended[row])
+    return np.where(covered, capacity["gpus"].to_numpy()[row], 0)
+
+
+def _claimants(rows: pl.DataFrame) -> pl.DataFrame:
+    """Give rows the shape of claimants; what they do not say is nobody's."""
+    unsaid = {
+        "line": pl.lit(None, pl.Int64),
+        "leaf": pl.lit(None, LEAF),
+        "owner": pl.lit(NOBODY, pl.Int64),
+        "fallback": pl.lit(NOBODY, pl.Int64),
+    }
+    missing = [value.alias(name) for name, value in unsaid.items() if name not in rows.columns]
+    return rows.with_columns(missing).select(CLAIMANT)
+
+
+def _within(rows: pl.DataFrame, since: int, until: int) -> pl.DataFrame:
+    """Clip to [since, until); rows without a begin or without time go."""
+    return rows.with_columns(
+        began=pl.col("began").clip(lower_bound=since),
+        ended=pl.col("ended").clip(upper_bound=until),
+    ).filter(pl.col("began") < pl.col("ended"))

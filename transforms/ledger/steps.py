@@ -1,0 +1,137 @@
+"""Training steps: which were kept, what they should have taken, and which may yet be lost.
+
+methods G-3 (kept or lost), G-4 (ideal step time, slow steps), G-3 again (the provisional tail).
+"""
+
+import numpy as np
+import polars as pl
+
+from transforms.ledger.lines import REACH_DAYS, REACH_MS
+from transforms.ledger.timeline import DAY_MS, pack, ranges
+
+IDEAL_STEPS = 200
+IDEAL_QUANTILE = 0.1
+
+
+def one_row_a_step(steps: pl.DataFrame) -> pl.DataFrame:
+    """Fold what several ranks say of one step: line, step, began, ended, sorted by time.
+
+    Overlapping records of one step are one step, from the first begin to the last end. A later
+    record of the same number, apart in time, is the step run again.
+    """
+    ordered = steps.sort("line", "step", "began", "ended")
+    reached = pl.col("ended").cum_max().over("line", "step").shift(1).over("line", "step")
+    spell = (reached <= pl.col("began")).fill_null(False).cum_sum().over("line", "step")
+    return (
+        ordered.with_columns(spell.alias("spell"))
+        .group_by("line", "step", "spell")
+        .agg(pl.col("began").min(), pl.col("ended").max())
+        .sort("line", "began", "step", "ended")
+        .select("line", "step", "began", "ended")
+    )
+
+
+def stretches(steps: pl.DataFrame, lines: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Number the stretches of rising steps: an attempt, or its part up to a manual rollback.
+
+    Gives the steps with `stretch` (rising with the order in which the run lived them), and one
+    row per stretch: stretch, line, run_line, first_step, began.
+    """
+    falls = (pl.col("step") <= pl.col("step").shift(1)) | (
+        pl.col("line") != pl.col("line").shift(1)
+    )
+    numbered = steps.with_columns(falls.fill_null(False).cum_sum().cast(pl.Int64).alias("stretch"))
+    table = (
+        numbered.group_by("stretch")
+        .agg(
+            pl.col("line").first(),
+            pl.col("step").first().alias("first_step"),
+            pl.col("began").min(),
+        )
+        .join(lines.select("line", "run_line"), on="line")
+        .sort("stretch")
+    )
+    return numbered, table
+
+
+def discarded_by(steps: pl.DataFrame, table: pl.DataFrame) -> np.ndarray:
+    """For each step the first later stretch of its run that starts at or below it; -1 if kept.
+
+    Only a restart within reach of the step's day counts (see REACH_DAYS). Each step looks the
+    answer up in a sparse table of minima: log2(stretches) passes, whatever the run's history.
+    """
+    # A wall behind each run stops the search there.
+    wall = np.iinfo(np.int64).min
+    run = table["run_line"].to_numpy()
+    place = np.arange(len(table)) + (run_ends := np.cumsum(np.diff(run, prepend=run[:1]) != 0))
+    first = np.full(len(table) + (int(run_ends[-1]) if len(table) else 0) + 1, wall)
+    first[place] = table["first_step"].to_numpy()
+    minima = [first]
+    while (width := 1 << (len(minima) - 1)) * 2 <= len(first):
+        minima.append(np.minimum(minima[-1][:-width], minima[-1][width:]))
+    step = steps["step"].to_numpy()
+    at = place[steps["stretch"].to_numpy()] + 1
+    for level in range(len(minima) - 1, -1, -1):
+        fits = at + (1 << level) <= len(first)
+        here = minima[level][np.where(fits, at, 0)]
+        at = np.where(fits & (here > step), at + (1 << level), at)
+    stretch_at = np.full(len(first), -1)
+    stretch_at[place] = np.arange(len(table))
+    found = stretch_at[at]
+    restart = np.where(found >= 0, table["began"].to_numpy()[found] if len(table) else 0, 0)
+    near = restart < steps["began"].to_numpy() // DAY_MS * DAY_MS + DAY_MS + REACH_MS
+    return np.where((found >= 0) & near, found, -1)
+
+
+def ideal_ms(steps: pl.DataFrame, wanted: pl.DataFrame) -> pl.Series:
+    """Ideal time of each wanted step (ms): 10th percentile of its run's first steps at its size.
+
+    Both frames have `segment` (run and GPU count) and `began`; `steps` has `took` too. First are
+    the 200 steps from the start of the run at that size, or, for a run older than the reach,
+    from the reach on: the same for all steps of a day, so that it cannot creep up with a fault
+    of that day.
+    """
+    ordered = steps.sort("segment", "began", "took")
+    keys = pack(ordered["segment"], ordered["began"])
+    day = pl.col("began") // DAY_MS
+    groups = wanted.select("segment", day.alias("day")).unique().sort("segment", "day")
+    midnight = groups["day"].to_numpy() * DAY_MS
+    # One day less than the reach: a step may end on the day after it began.
+    low = np.searchsorted(keys, pack(groups["segment"], midnight - REACH_MS + DAY_MS))
+    high = np.searchsorted(keys, pack(groups["segment"], midnight + REACH_MS))
+    row, nth = ranges(np.minimum(high - low, IDEAL_STEPS))
+    ideals = (
+        pl.DataFrame({"row": row, "took": ordered["took"].gather(low[row] + nth)})
+        .group_by("row")
+        .agg(pl.col("took").quantile(IDEAL_QUANTILE, "lower").cast(pl.Int64).alias("ideal"))
+        .sort("row")
+    )
+    named = groups.with_columns(ideals["ideal"])
+    return wanted.select("segment", day.alias("day")).join(
+        named, on=["segment", "day"], how="left", maintain_order="left"
+    )["ideal"]
+
+
+def is_provisional(steps: pl.DataFrame, lines: pl.DataFrame, saves: pl.DataFrame) -> pl.Series:
+    """True for steps of a live run that no durable checkpoint holds yet.
+
+    `steps` has run_line, began and ended; `saves` (durable ones) has run_line and began. A
+    checkpoint holds the steps that ended before it began.
+    """
+    live = (
+        lines.filter("is_open").group_by("run_line").agg(pl.col("started").min().alias("live_from"))
+    )
+    held = (
+        saves.select("run_line", pl.col("began").alias("saved")).unique().sort("run_line", "saved")
+    )
+    keys = pack(held["run_line"], held["saved"])
+    position = np.searchsorted(keys, pack(steps["run_line"], steps["ended"]))
+    padded = np.append(keys, np.iinfo(np.int64).max)
+    limit = pack(
+        steps["run_line"], steps["began"].to_numpy() // DAY_MS * DAY_MS + REACH_DAYS * DAY_MS
+    )
+    unsaved = padded[position] >= limit
+    is_live = steps.join(live, on="run_line", how="left", maintain_order="left").select(
+        pl.col("live_from") < pl.col("began") // DAY_MS * DAY_MS + REACH_MS
+    )["live_from"]
+    return is_live.fill_null(False) & pl.Series(unsaved)
