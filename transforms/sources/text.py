@@ -145,7 +145,7 @@ def _chunks(data: bytes) -> Iterator[bytes]:
     """Cut after line feeds into pieces that fit a string column; the last line feed ends nothing."""
     start = 0
     end = len(data) - data.endswith(b"\n")
-    while start < end:
+    while start <= end and data:
         cut = data.rfind(b"\n", start, start + _CHUNK) if start + _CHUNK < end else end
         if cut < start:
             cut = data.find(b"\n", start + _CHUNK, end)
