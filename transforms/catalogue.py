@@ -232,5 +232,4 @@ def _severity_hint() -> pl.Expr:
 def _frame(kind: str, groups: tuple[Meaning, ...]) -> pl.DataFrame:
     rows = [(kind, code, *group[1:]) for group in groups for code in group.codes]
     types = {"kind": pl.Enum(KERNEL_KINDS), "code": pl.Int32, "rank": pl.Int32}
-    schema = {name: types.get(name, pl.String) for name in _COLUMNS}
-    return pl.DataFrame(rows, schema=schema, orient="row").sort("code")
+    return pl.DataFrame(rows, schema=_COLUMNS, orient="row").cast(types).sort("code")  # type: ignore[arg-type]

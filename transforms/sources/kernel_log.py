@@ -29,20 +29,9 @@ from transforms.tables.observed import KERNEL_EVENTS, KERNEL_KINDS
 
 _BOOT_MARK = r"^-- Boot ([0-9a-f]{32}) --"
 _LOST_SPAN = 5  # lines between a lost GPU's head and its tail, others may speak in between
+_TEXTS = ("line", "clock", "node", "trouble", "kind", "code", "device", "scope", "detail")
 _FOUND = pl.Schema(
-    {
-        "line_no": pl.UInt32,
-        "line": pl.String,
-        "at": UTC,
-        "clock": pl.String,
-        "node": pl.String,
-        "trouble": pl.String,
-        "kind": pl.String,
-        "code": pl.String,
-        "device": pl.String,
-        "scope": pl.String,
-        "detail": pl.String,
-    }
+    [("line_no", pl.UInt32()), ("at", UTC), *((name, pl.String()) for name in _TEXTS)]
 )
 
 
