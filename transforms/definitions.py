@@ -1,0 +1,86 @@
+"""What a failure is, by name: rates of different definitions refuse to be divided (methods R-15).
+
+Two papers of one cluster imply 21 to 24 and 6.5 failures per 1000 node-days. Each is right under
+its own definition; one over the other is wrong by 3.6 times. So a rate carries its definition,
+clock and classes, and only a rate of the same three can be compared with it.
+"""
+
+from dataclasses import dataclass
+
+from transforms.catalogue import REASONS_VERSION
+from transforms.comparison import RateRatio, rate_ratio
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One way to count failures. Periods differ between rates; these do not."""
+
+    id: str
+    meaning: str
+    coalescing_gap_s: int | None
+    attributed_from_s: int
+    attributed_until_s: int
+    exposure: str
+    detectors: str
+
+
+REGISTRY = {
+    definition.id: definition
+    for definition in (
+        Definition(
+            id="coalesced-180s",
+            meaning="bursts of one node with at most 180 s of silence inside are one failure, "
+            "bursts of one domain or job joined (methods 2.9)",
+            coalescing_gap_s=180,
+            attributed_from_s=-600,
+            attributed_until_s=300,
+            exposure="fleet inventory less the states in node_states and outages",
+            detectors=f"reasons {REASONS_VERSION}",
+        ),
+        Definition(
+            id="as-recorded",
+            meaning="each recorded outage is one failure",
+            coalescing_gap_s=None,
+            attributed_from_s=-600,
+            attributed_until_s=300,
+            exposure="fleet inventory less the states in node_states and outages",
+            detectors="whoever recorded the outages",
+        ),
+    )
+}
+
+
+class DefinitionMismatchError(ValueError):
+    """Two rates do not count the same thing."""
+
+
+@dataclass(frozen=True)
+class DefinedRate:
+    """A rate that knows what it counts; `classes` is 'all' or the classes that were counted."""
+
+    failures: int
+    node_days: float
+    definition: str
+    clock: str
+    classes: str | frozenset[str] = "all"
+
+    def __post_init__(self) -> None:
+        if self.definition not in REGISTRY:
+            raise ValueError(
+                f"no definition {self.definition!r}; known are {', '.join(REGISTRY)} "
+                "(transforms/definitions.py)"
+            )
+
+    def __truediv__(self, other: "DefinedRate") -> RateRatio:
+        """Exact ratio of the two rates, or a refusal that names all that differs."""
+        differences = [
+            f"{name} {ours!r} against {theirs!r}"
+            for name in ("definition", "clock", "classes")
+            if (ours := getattr(self, name)) != (theirs := getattr(other, name))
+        ]
+        if differences:
+            raise DefinitionMismatchError(
+                f"these rates do not count the same thing: {'; '.join(differences)}. "
+                "Definitions are in transforms/definitions.py."
+            )
+        return rate_ratio(self.failures, self.node_days, other.failures, other.node_days)
