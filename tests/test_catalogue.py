@@ -143,6 +143,7 @@ def test_a_clean_up_names_the_error_before_it():
         ("XID 79 GPU has fallen off the bus", "GPU", "lost", "fault"),
         ("xid=48 seen by check", "GPU", "HBM uncorrectable", "fault"),
         ("SXid 22003 on switch 2", "NVLink", "link / switch", "fault"),
+        ("Xid 13: repeats across users", "Software (user)", "program error", "fault"),
         ("xid 4711", "GPU", "unspecified", "fault"),
         ("IB link flap mlx5_0", "Network", "cable / optic / switch port", "fault"),
         ("mlx5_1 down", "Network", "NIC", "fault"),

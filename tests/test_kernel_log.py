@@ -234,6 +234,10 @@ def test_a_log_of_hosts_tells_lost_gpus_apart():
     lines = [
         "Mar  2 10:15:04 gpu-1 kernel: NVRM: The NVIDIA GPU 0000:b3:00.0",
         "Mar  2 10:15:04 gpu-2 kernel: NVRM: The NVIDIA GPU 0000:1b:00.0",
-        "Mar  2 10:15:04 gpu-2 kernel: NVRM: fallen off the bus and is not responding to commands.",
+        "Mar  2 10:15:04 gpu-1 kernel: NVRM: fallen off the bus and is not responding to commands.",
+        "Mar  2 10:15:04 gpu-3 kernel: NVRM: fallen off the bus and is not responding to commands.",
     ]
-    assert read("\n".join(lines)).select("node", "device").rows() == [("gpu-2", "0000:1b:00")]
+    assert read("\n".join(lines)).select("node", "device").rows() == [
+        ("gpu-1", "0000:b3:00"),
+        ("gpu-3", ""),
+    ]

@@ -64,6 +64,12 @@ def test_what_is_no_json_object_is_refused_as_such(text):
     assert parsed.rejects["reason"].to_list() == (["not a JSON object"] if text else [])
 
 
+@pytest.mark.parametrize("tail", ["", ', "nested": []'])
+def test_of_a_field_given_twice_the_first_counts(tail):
+    twice = line("job_start", gpus=8)[:-1] + ', "gpus": 9' + tail + "}"
+    assert rows(read(twice), "run_marks", "gpus") == [(8,)]
+
+
 def test_a_value_in_a_text_is_not_taken_for_a_field():
     parsed = read(line("job_start", note='", "step": 5, "event": "finished'))
     assert rows(parsed, "run_marks", "kind", "note") == [

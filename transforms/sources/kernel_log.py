@@ -92,31 +92,39 @@ def _lost_without_number(rest: pl.DataFrame) -> pl.DataFrame:
     tails = rest.filter(pl.col("message").str.contains(LOST_TAIL))
     if tails.is_empty():
         return pl.DataFrame(schema=_FOUND)
-    owners = _caught(heads, "lost", LOST_HEAD).select(
-        pl.col("line_no").alias("head"),
-        "line_no",
-        *[
-            pl.col(n).alias(f"head_{n}")
-            for n in ("line", "at", "clock", "node", "trouble", "device")
-        ],
-    )
-    ends = (
-        _caught(tails, "lost", LOST_TAIL)
+    of_head = ("line", "at", "clock", "node", "trouble", "device")
+    owners = (
+        _caught(heads, "lost", LOST_HEAD)
         .sort("line_no")
-        .join_asof(owners.sort("line_no"), on="line_no", tolerance=_LOST_SPAN)
+        .select(
+            "line_no",
+            pl.col("line_no").alias("head"),
+            pl.col("node").alias("host"),
+            *[pl.col(name).alias(f"head_{name}") for name in of_head],
+        )
     )
-    # A tail with a stamp of its own must come from the head's host.
-    is_one = pl.col("head").is_not_null() & (
-        (pl.col("clock") == "file") | (pl.col("node") == pl.col("head_node"))
+    # A tail with a stamp of its own belongs to its host's head; without one, to the head above.
+    ends = _caught(tails, "lost", LOST_TAIL).sort("line_no").with_columns(host="node")
+    is_stamped = pl.col("clock") != "file"
+    joined = pl.concat(
+        [
+            ends.filter(is_stamped).join_asof(
+                owners, on="line_no", by="host", tolerance=_LOST_SPAN, check_sortedness=False
+            ),
+            ends.filter(~is_stamped)
+            .drop("host")
+            .join_asof(owners, on="line_no", tolerance=_LOST_SPAN)
+            .select(*ends.columns[:-1], "host", "head", *[f"head_{name}" for name in of_head]),
+        ]
     )
-    whole = [
-        pl.when(is_one).then(f"head_{n}").otherwise(n).alias(n)
-        for n in ("line", "at", "clock", "node", "trouble", "device")
-    ]
-    joined = ends.with_columns(
-        *whole, pl.when(is_one).then("head").otherwise("line_no").alias("line_no")
+    is_one = pl.col("head").is_not_null()
+    whole = [pl.when(is_one).then(f"head_{name}").otherwise(name).alias(name) for name in of_head]
+    return (
+        joined.with_columns(*whole, pl.coalesce("head", "line_no").alias("line_no"))
+        .select(_FOUND.names())
+        .sort("line_no")
+        .unique("line_no", keep="first", maintain_order=True)
     )
-    return joined.select(_FOUND.names()).unique("line_no", keep="first", maintain_order=True)
 
 
 def _without_virtual(found: pl.DataFrame) -> pl.DataFrame:
