@@ -1,0 +1,1 @@
+"""One writer per source format: the true history in, the bytes that an operator would have out."""
