@@ -49,6 +49,8 @@ def take(
     said: settings.Settings,
 ) -> Taken:
     changed = datetime.fromtimestamp(int(found.path.stat().st_mtime), UTC)
+    if said.observed_until:  # a copy made later bears the time of copying
+        changed = min(changed, said.observed_until)
     origin = Origin(
         file=found.name,
         modified=options.modified or changed,

@@ -1,0 +1,257 @@
+"""faultledger: what failed, how often really, what it cost, and what to do this week."""
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from flows import __version__, output
+from flows.errors import CallError, DataError
+from flows.output import tell
+
+LAKE = Parameter(name="--lake", env_var="FAULTLEDGER_LAKE", help="The lake's folder.")
+Lake = Annotated[Path, LAKE]
+PLAIN = Parameter(
+    negative="--flow",
+    help="Without or as a Prefect flow run; by default a flow where PREFECT_API_URL is set.",
+)
+Plain = Annotated[bool | None, PLAIN]
+AsOf = Annotated[str | None, Parameter(help="The present moment, for runs that can be repeated.")]
+Day = Annotated[date | None, Parameter(help="UTC day, such as 2026-03-02.")]
+
+app = App(name="faultledger", help=__doc__, version=__version__, help_format="markdown")
+
+
+@app.command
+def demo(*, lake: Path = Path("demo/lake")) -> int:
+    """Take the sample data through the real flows to a finished report, in a fresh lake.
+
+    Example: `faultledger demo`
+    """
+    from flows.demo import demo as run
+
+    return run(lake, _now(None))
+
+
+@app.command
+def ingest(
+    paths: Annotated[list[Path], Parameter(help="Files and folders.")],
+    /,
+    *,
+    lake: Lake = Path("lake"),
+    source: Annotated[str | None, Parameter(name="--as", help="Read all as this source.")] = None,
+    cluster: Annotated[str, Parameter(help="Cluster of files that name none.")] = "",
+    node: Annotated[str, Parameter(help="Node of files that name none.")] = "",
+    zone: Annotated[str | None, Parameter(help="Zone of times without an offset.")] = None,
+    booted: Annotated[str | None, Parameter(help="When the node of a dmesg booted.")] = None,
+    modified: Annotated[
+        str | None, Parameter(help="The files' own time, if copying lost it.")
+    ] = None,
+    max_reject_share: Annotated[float, Parameter(help="Refuse a file worse than this.")] = 1.0,
+    dry_run: Annotated[bool, Parameter(help="Say what would be read; write nothing.")] = False,
+    plain: Plain = None,
+    as_of: AsOf = None,
+) -> int:
+    """Read files and folders of any known format. The same bytes twice change nothing.
+
+    Example: `faultledger ingest /var/log/slurm sacct.psv --cluster alpha`
+    """
+    from flows import verbs
+    from flows.reading import Options
+
+    options = Options(
+        source=source,
+        cluster=cluster,
+        node=node,
+        zone=verbs.zone(zone),
+        booted=verbs.instant(booted, "--booted"),
+        modified=verbs.instant(modified, "--modified"),
+        max_reject_share=max_reject_share,
+        is_dry_run=dry_run,
+    )
+    return verbs.ingest(paths, lake, options, _now(as_of), _is_plain(plain) or dry_run)
+
+
+@app.command
+def derive(
+    *, lake: Lake = Path("lake"), since: Day = None, until: Day = None, plain: Plain = None
+) -> int:
+    """Conclude incidents, exposure, interruptions and the ledger from what was observed.
+
+    `--until` is the day after the last one.
+
+    Example: `faultledger derive --since 2026-03-02 --until 2026-03-16`
+    """
+    from flows import verbs
+
+    return verbs.derive(lake, since, until, _is_plain(plain))
+
+
+@app.command
+def report(
+    *,
+    lake: Lake = Path("lake"),
+    week: Annotated[str | None, Parameter(help="ISO week; default: the last whole one.")] = None,
+    format: Annotated[
+        list[str] | None, Parameter(consume_multiple=True, help="Any of html, md, json.")
+    ] = None,
+    as_of: AsOf = None,
+) -> int:
+    """Write the weekly reliability report and print its headline.
+
+    Example: `faultledger report --week 2026-W11 --format html md`
+    """
+    from flows import verbs
+
+    return verbs.report(lake, week, format, _now(as_of))
+
+
+@app.command
+def sql(
+    statement: Annotated[
+        str | None, Parameter(help="SQL, or a .sql file; default: standard input, or a prompt.")
+    ] = None,
+    /,
+    *,
+    lake: Lake = Path("lake"),
+    format: output.Format = "table",
+    out: Annotated[Path | None, Parameter(help="Write the answer to this file.")] = None,
+    sandbox: Annotated[bool, Parameter(help="See the lake's tables and nothing else.")] = False,
+) -> int:
+    """Run one SQL statement of DuckDB over the lake's tables and views.
+
+    Example: `faultledger sql "SELECT node, count(*) FROM node_states GROUP BY ALL" --format csv`
+    """
+    from flows import verbs
+
+    return verbs.sql(lake, statement, format, out, sandbox)
+
+
+@app.command
+def ask(
+    name: Annotated[str | None, Parameter(help="The question; default: list them.")] = None,
+    /,
+    *,
+    lake: Lake = Path("lake"),
+    format: output.Format = "table",
+    **values: Annotated[str, Parameter(help="A value for $NAME, such as --since 2026-03-02.")],
+) -> int:
+    """Answer a saved question of sql/questions.
+
+    Example: `faultledger ask week_causes --since 2026-03-02 --until 2026-03-09`
+    """
+    from flows import verbs
+
+    return verbs.ask(lake, name, values, format)
+
+
+@app.command
+def check(*, lake: Lake = Path("lake")) -> int:
+    """Run the data-quality checks; end with 1 when one of them finds something.
+
+    Example: `faultledger check`
+    """
+    from flows import verbs
+
+    return verbs.check(lake)
+
+
+@app.command
+def simulate(
+    out: Annotated[Path, Parameter(help="A new or empty folder.")],
+    /,
+    *,
+    gpus: Annotated[int, Parameter(help="About how many GPUs.")] = 384,
+    days: Annotated[int, Parameter(help="How many days from 2026-03-02.")] = 14,
+    seed: Annotated[int, Parameter(help="Another seed, another history.")] = 1,
+) -> int:
+    """Write a fleet's records in real formats, with the planted truth beside them.
+
+    Example: `faultledger simulate --gpus 1024 --days 28 --seed 7 fleet`
+    """
+    from flows import verbs
+
+    return verbs.simulate(out, gpus, days, seed)
+
+
+@app.command
+def schedule(
+    inbox: Annotated[list[Path], Parameter(help="Folders to ingest.")],
+    /,
+    *,
+    lake: Lake = Path("lake"),
+) -> int:
+    """Serve the flows: ingest and derive every hour, report when a week closes.
+
+    Example: `faultledger schedule /var/log/slurm --lake /srv/lake`
+    """
+    from flows.demo import be_discreet
+
+    be_discreet()
+    from flows import schedule as schedules
+
+    schedules.run(lake, inbox)
+    return 0
+
+
+@app.command
+def sources() -> int:
+    """List what can be read, with a real line of each.
+
+    Example: `faultledger sources`
+    """
+    from flows import verbs
+
+    return verbs.sources()
+
+
+@app.command
+def tables(name: str | None = None, /) -> int:
+    """List the tables, or the columns of one with their units and meanings.
+
+    Example: `faultledger tables gpu_time`
+    """
+    from flows import verbs
+
+    return verbs.tables(name)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command: 0 fine, 1 the data has problems, 2 the call is wrong."""
+    try:
+        done: Any = app(
+            arguments, exit_on_error=False, print_error=False, result_action="return_value"
+        )
+    except CycloptsError as error:
+        return _fail(" ".join(str(error).split()), 2, "See `faultledger --help`.")
+    except CallError as error:
+        return _fail(str(error), 2)
+    except DataError as error:
+        return _fail(str(error), 1)
+    except BrokenPipeError:  # the reader of a pipe has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return done if isinstance(done, int) else 0
+
+
+def _fail(message: str, code: int, advice: str = "") -> int:
+    tell(" ".join(filter(None, [f"faultledger: {message}", advice])), to=sys.stderr)
+    return code
+
+
+def _now(as_of: str | None) -> datetime:
+    from flows import verbs
+
+    return verbs.instant(as_of, "--as-of") or datetime.now(UTC)
+
+
+def _is_plain(plain: bool | None) -> bool:
+    return "PREFECT_API_URL" not in os.environ if plain is None else plain
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,245 @@
+"""What each command does, and how it says so; the command line itself is in `flows/cli.py`."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import cast
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from flows import output, settings, warehouse
+from flows.errors import CallError, DataError
+from flows.output import tell
+from flows.progress import progress
+from flows.share import header, sql_files
+from transforms.contract import ContractError
+
+SHOWN = 5  # rows of a failed check
+
+
+def ingest(paths: list[Path], root: Path, options: object, now: datetime, is_plain: bool) -> int:
+    from flows import ingest as ingesting
+    from flows.reading import Options
+
+    options = cast(Options, options)
+    if is_plain:
+        with progress("ingest") as tick:
+            report = ingesting.ingest(paths, root, options, now, tick)
+    else:
+        _prepare_prefect()
+        from flows import orchestrate
+
+        report = orchestrate.ingest(paths, root, options, now)
+    lines = [
+        [
+            file.file,
+            file.source or file.status,
+            ", ".join(f"{n} {name}" for name, n in file.rows.items()),
+            *map(str, (file.accepted, file.rejected, file.ignored)),
+            "; ".join(_counted(reason, n) for reason, n in file.reasons.items())
+            or (file.status if file.status == "already here" else ""),
+        ]
+        for file in report.files
+    ]
+    heads = ["file", "source", "rows", "accepted", "rejected", "ignored", "reasons"]
+    for line in output.columns(heads, lines, [n in heads[3:6] for n in heads]):
+        tell(line)
+    gained = ", ".join(f"{n:,} {name}" for name, n in report.gained.items() if n)
+    if not options.is_dry_run:
+        tell(f"Gained {gained}." if gained else "Nothing new.")
+    return 0 if report.is_fine else 1
+
+
+def derive(root: Path, since: date | None, until: date | None, is_plain: bool) -> int:
+    from flows import derive as deriving
+
+    try:
+        if is_plain:
+            with progress("derive") as tick:
+                report = deriving.derive(root, since, until, tick)
+        else:
+            _prepare_prefect()
+            from flows import orchestrate
+
+            report = orchestrate.derive(root, since, until)
+    except ContractError as error:
+        raise DataError(str(error)) from error
+    counts = sorted(report.rows.items())
+    for line in output.columns(
+        ["table", "rows"], [[n, f"{c:,}"] for n, c in counts], [False, True]
+    ):
+        tell(line)
+    tell(
+        f"{report.since} to before {report.until}: "
+        f"{report.made} stretches made, {report.kept} were current."
+    )
+    return 0
+
+
+def report(root: Path, week: str | None, formats: Sequence[str] | None, now: datetime) -> int:
+    from flows import weekly
+
+    if strange := sorted(set(formats or ()) - set(weekly.FORMATS)):
+        raise CallError(f"no format {', '.join(strange)}: there are {', '.join(weekly.FORMATS)}.")
+    last = (weekly.weeks(root, is_whole=True) or weekly.weeks(root) or [""])[-1]
+    if not (week or last):
+        raise DataError(f"{root}: nothing derived yet. Run `faultledger derive`.")
+    chosen = cast(Sequence[weekly.Format], formats or weekly.FORMATS)
+    made = weekly.weekly(root, week or last, now, chosen)
+    tell(f"Week {made.week}")
+    for line in made.headline:
+        tell(f"  {line}")
+    for path in made.paths.values():
+        tell(str(path))
+    return 0
+
+
+def sql(
+    root: Path, statement: str | None, form: output.Format, out: Path | None, is_sandbox: bool
+) -> int:
+    if statement is None and sys.stdin.isatty():
+        return _prompt(root, form, is_sandbox)
+    if statement is None:
+        statement = sys.stdin.read()
+    elif statement.endswith(".sql") and Path(statement).is_file():
+        statement = Path(statement).read_text(encoding="utf-8")
+    output.show(warehouse.query(root, statement, is_sandbox=is_sandbox), form, out)
+    return 0
+
+
+def _prompt(root: Path, form: output.Format, is_sandbox: bool) -> int:
+    tell("End a statement with ; and leave with Ctrl-D. DESCRIBE shows a table's columns.")
+    held = ""
+    while True:
+        try:
+            held += input("sql> " if not held else "...> ") + "\n"
+        except EOFError:
+            return 0
+        if held.rstrip().endswith(";"):
+            try:
+                output.show(warehouse.query(root, held, is_sandbox=is_sandbox), form)
+            except CallError as error:
+                tell(str(error))
+            held = ""
+
+
+def ask(root: Path, name: str | None, values: Mapping[str, str], form: output.Format) -> int:
+    if name is None:
+        told = [[path.stem, header(path).split("\n")[0]] for path in sql_files("questions")]
+        for line in output.columns(["question", "what it answers"], told, [False, False]):
+            tell(line)
+        return 0
+    given = {n.replace("-", "_"): _value(text) for n, text in values.items()}
+    output.show(warehouse.ask(root, name, given), form)
+    return 0
+
+
+def check(root: Path) -> int:
+    found = warehouse.failed_checks(root)
+    about = {path.stem: header(path).split("\n")[0] for path in sql_files("checks")}
+    for name, rows in found.items():
+        tell(f"{name}: {rows.height:,} rows. {about[name]}")
+        shown = output.table(rows.head(SHOWN)).rstrip("\n").split("\n")
+        for line in shown[: SHOWN + 2]:
+            tell(f"  {line}")
+        if rows.height > SHOWN:
+            tell(f"  ... see all: faultledger sql {_path(name)}")
+    tell(f"{len(about) - len(found)} of {len(about)} checks found nothing.")
+    return 1 if found else 0
+
+
+def simulate(out: Path, gpus: int, days: int, seed: int) -> int:
+    from transforms.simulate import Scenario
+    from transforms.simulate import simulate as imagine
+
+    if out.exists() and any(out.iterdir()):
+        raise CallError(f"{out}: not empty. Name a new folder.")
+    try:
+        scenario = Scenario.of(gpus, days, seed)
+    except ValueError as error:
+        raise CallError(str(error)) from error
+    with progress("simulate") as tick:
+        files = imagine(scenario, lambda stage: tick(stage, 0, 1))
+    for name, data in files.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(data)
+    size = sum(map(len, files.values())) / 1e6
+    tell(f"{len(files)} files, {size:.1f} MB in {out}; what was planted is in {out / 'truth'}.")
+    return 0
+
+
+def sources() -> int:
+    from transforms.sources import SOURCES
+
+    for source in SOURCES:
+        tell(f"{source.name}: {source.title}")
+        tell(f"    makes {', '.join(table.name for table in source.makes)}")
+        for line in source.example.splitlines():
+            tell(f"    {line}")
+    return 0
+
+
+def tables(name: str | None) -> int:
+    from transforms.tables import ALL, BY_NAME
+
+    if name is None:
+        told = [[t.name, t.room, f"one row per {t.grain}"] for t in ALL]
+        lines = output.columns(["table", "room", "grain"], told, [False] * 3)
+    elif name not in BY_NAME:
+        raise CallError(f"no table {name}: there are {', '.join(sorted(BY_NAME))}.")
+    else:
+        table = BY_NAME[name]
+        tell(f"{name} ({table.room}): one row per {table.grain}. Key: {', '.join(table.key)}.")
+        told = [
+            [column, _type(dtype), table.meanings[column]] for column, dtype in table.dtypes.items()
+        ]
+        lines = output.columns(["column", "type", "meaning"], told, [False] * 3)
+    for line in lines:
+        tell(line)
+    return 0
+
+
+def instant(text: str | None, option: str) -> datetime | None:
+    try:
+        return None if text is None else settings.instant(text)
+    except ValueError as error:
+        raise CallError(f"{option} {text}: no instant. Write it like 2026-03-02T10:15Z.") from error
+
+
+def zone(name: str | None) -> str | None:
+    try:
+        return name and ZoneInfo(name).key
+    except (KeyError, ValueError, OSError) as error:
+        raise CallError(f"--zone {name}: no such zone. Write it like Europe/Berlin.") from error
+
+
+def _prepare_prefect() -> None:
+    from flows.demo import be_discreet
+
+    be_discreet()
+
+
+def _counted(reason: str, times: int) -> str:
+    return reason if times == 1 else f"{reason} ({times})"
+
+
+def _value(text: str) -> object:
+    """A day where it reads as one, else a number, else the text."""
+    for read in (date.fromisoformat, int, float):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _path(check: str) -> Path:
+    return next(path for path in sql_files("checks") if path.stem == check)
+
+
+def _type(dtype: pl.DataType) -> str:
+    if isinstance(dtype, pl.Enum):
+        return "Enum"
+    return str(dtype).replace("Datetime(time_unit='us', time_zone='UTC')", "instant")
