@@ -70,14 +70,21 @@ def refuse_broken(
 ) -> tuple[pl.DataFrame, list[tuple[int, str, str]]]:
     """Split a conforming frame into rows that keep `table`'s row rules and reject tuples.
 
-    A repeated key is not a fault here: the same record twice folds when the lake merges.
+    A repeated key is not a fault here: the same record twice folds when the lake merges, and a
+    broken record never hides a sound one with the same key.
     `texts` gives the raw text of a line number.
     """
+    _, failures = table.schema.filter(frame)
+    rules = [rule for rule in failures.counts() if rule != "primary_key"]
+    if not rules:
+        return table.fold(frame), []
+    told = failures.details()
+    broken = told.filter(pl.any_horizontal(pl.col(rules) == "invalid"))
     bad: list[tuple[int, str, str]] = []
-    good, failures = table.schema.filter(table.fold(frame))
-    if failures.counts():
-        for row in failures.details().iter_rows(named=True):
-            broken = [k for k, v in row.items() if v == "invalid"]
-            line = int(row.get("line_no") or 0)
-            bad.append((line, f"{table.name} breaks {', '.join(broken)}", texts(line)))
-    return pl.DataFrame(good), bad
+    for row in broken.iter_rows(named=True):
+        named = ", ".join(rule for rule in rules if row[rule] == "invalid")
+        line = int(row.get("line_no") or 0)
+        bad.append((line, f"{table.name} breaks {named}", texts(line)))
+    same = [name for name in (*table.key, "line_no") if name in frame.columns]
+    sound = frame.join(broken.select(same).unique(), on=same, how="anti", nulls_equal=True)
+    return table.fold(sound), bad

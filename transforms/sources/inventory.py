@@ -18,8 +18,8 @@ from functools import partial
 import polars as pl
 
 from transforms.contract import UTC, Table
-from transforms.sources.base import Origin, Parsed, Source, rejects
-from transforms.sources.text import decode, instants, refuse_all_broken
+from transforms.sources.base import Origin, Parsed, Source, refuse_broken, rejects
+from transforms.sources.text import decode, instants
 from transforms.tables.observed import GPUS, NODES
 
 _SPELLS = {
@@ -85,7 +85,7 @@ def _parse(table: Table, data: bytes, origin: Origin) -> Parsed:
     broken = read.filter(pl.col("trouble").is_not_null()).select("line_no", "trouble")
     bad += [(n, fault, texts[n]) for n, fault in broken.iter_rows()]
     sound = table.conform(read.filter(pl.col("trouble").is_null()).select(table.dtypes.names()))
-    good, against_rules = refuse_all_broken(table, sound, lambda n: texts[n])
+    good, against_rules = refuse_broken(table, sound, lambda n: texts[n])
     bad = sorted(bad + against_rules)
     return Parsed(
         frames={table.name: good},

@@ -10,7 +10,7 @@ registered its resources: they are ignored.
 import polars as pl
 
 from transforms.sources import text
-from transforms.sources.base import Origin, Parsed, Source, rejects
+from transforms.sources.base import Origin, Parsed, Source, refuse_broken, rejects
 from transforms.sources.slurm_text import Layout, Listing, find_layout, split_records
 from transforms.tables.observed import NODE_STATES
 
@@ -67,7 +67,7 @@ def parse(data: bytes, origin: Origin) -> Parsed:
     faulty = read.filter(pl.col("fault").is_not_null()).select("line_no", "fault")
     refused = [(line_no, fault, words(line_no)) for line_no, fault in faulty.iter_rows()]
     sound = NODE_STATES.conform(read.filter(pl.col("fault").is_null()).drop("fault"))
-    good, broken = text.refuse_all_broken(NODE_STATES, sound, words)
+    good, broken = refuse_broken(NODE_STATES, sound, words)
     bad = sorted(records.rejects + refused + broken)
     return Parsed(
         frames={NODE_STATES.name: good},

@@ -10,7 +10,7 @@ job has one row an attempt (`--duplicates`), told apart by its submission. Job s
 import polars as pl
 
 from transforms.sources import slurm_attempts, text
-from transforms.sources.base import Origin, Parsed, Source, rejects
+from transforms.sources.base import Origin, Parsed, Source, refuse_broken, rejects
 from transforms.sources.slurm_text import Layout, Listing, find_layout, split_records
 from transforms.tables.observed import JOB_ATTEMPTS
 
@@ -81,7 +81,7 @@ def parse(data: bytes, origin: Origin) -> Parsed:
     faulty = read.filter(pl.col("fault").is_not_null()).select("line_no", "fault")
     refused = [(line_no, fault, words(line_no)) for line_no, fault in faulty.iter_rows()]
     sound = JOB_ATTEMPTS.conform(read.filter(pl.col("fault").is_null()).drop("fault"))
-    good, broken = text.refuse_all_broken(JOB_ATTEMPTS, sound, words)
+    good, broken = refuse_broken(JOB_ATTEMPTS, sound, words)
     bad = sorted(records.rejects + refused + broken)
     return Parsed(
         frames={JOB_ATTEMPTS.name: good},

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 
 import polars as pl
 
-from transforms.contract import UTC, Table
-from transforms.sources.base import refuse_broken
+from transforms.contract import UTC
 
 NOT_TOLD = ("", "unknown", "none", "n/a", "(null)", "invalid", "none assigned")
 """Words of a scheduler, in lower case, for "there is no value"."""
@@ -126,19 +125,6 @@ def per_distinct(texts: pl.Series, read: Callable[[pl.Expr], pl.Expr]) -> pl.Ser
     answers = asked.unique().with_columns(read(pl.col("text")).alias("value"))
     joined = asked.join(answers, on="text", how="left", nulls_equal=True, maintain_order="left")
     return joined["value"]
-
-
-def refuse_all_broken(
-    table: Table, frame: pl.DataFrame, texts: Callable[[int], str]
-) -> tuple[pl.DataFrame, list[tuple[int, str, str]]]:
-    """As `refuse_broken`, but a broken record never hides a sound one with the same key."""
-    bad: list[tuple[int, str, str]] = []
-    while True:
-        good, found = refuse_broken(table, frame, texts)
-        if not found:
-            return good, bad
-        bad += found
-        frame = frame.filter(~pl.col("line_no").is_in([line for line, _, _ in found]))
 
 
 def _chunks(data: bytes) -> Iterator[bytes]:
