@@ -60,8 +60,10 @@ def start_afresh(root: Path) -> None:
 
 def embed_prefect(root: Path) -> None:
     """Let Prefect start its own server, keep it in this lake, and speak only of trouble."""
+    home = (root / ".state" / "prefect").resolve()
+    home.mkdir(parents=True)  # Prefect makes the last folder only
     os.environ.pop("PREFECT_API_URL", None)
-    os.environ["PREFECT_HOME"] = str((root / ".state" / "prefect").resolve())
+    os.environ["PREFECT_HOME"] = str(home)
     os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "120"
     be_discreet()
 

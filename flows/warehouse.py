@@ -119,14 +119,25 @@ def run(
 def failed_checks(root: Path) -> dict[str, pl.DataFrame]:
     """Run sql/checks; return what each check that found something found."""
     with open_warehouse(root) as connection:
-        found = {path.stem: run(connection, path.read_text()) for path in sql_files("checks")}
+        found = {path.stem: run_file(connection, path) for path in sql_files("checks")}
     return {name: rows for name, rows in found.items() if rows.height}
 
 
 def ask(root: Path, name: str, parameters: Mapping[str, object]) -> pl.DataFrame:
     """Answer the saved question `name`."""
     with open_warehouse(root) as connection:
-        return run(connection, question(name).read_text(), parameters)
+        return run_file(connection, question(name), parameters)
+
+
+def run_file(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    parameters: Mapping[str, object] | None = None,
+) -> pl.DataFrame:
+    try:
+        return run(connection, path.read_text(), parameters)
+    except WarehouseError as error:
+        raise WarehouseError(f"{path}: {error}") from error
 
 
 def question(name: str) -> Path:

@@ -75,7 +75,7 @@ def answers(root: Path, since: date, until: date) -> dict[str, Any]:
     with warehouse.open_warehouse(root) as connection:
 
         def ask(name: str, **days: date) -> Any:
-            return warehouse.run(connection, warehouse.question(name).read_text(), days)
+            return warehouse.run_file(connection, warehouse.question(name), days)
 
         frames = {name: ask(name, since=since, until=until) for name in QUESTIONS}
         return frames | {"week_headline_before": ask("week_headline", **before)}
