@@ -6,7 +6,14 @@ from datetime import datetime
 
 import polars as pl
 
+from transforms import exposure, failures, fleet, incidents, ledger, repairs, runs
 from transforms.contract import Table
+from transforms.ledger.lines import REACH_DAYS
+from transforms.tables import derived as d
+from transforms.tables import observed as o
+
+EVER = 36_500
+"""Days around the window that amount to all there is."""
 
 
 @dataclass(frozen=True)
@@ -34,4 +41,70 @@ class Recipe:
     after: int = 0
 
 
-RECIPES: tuple[Recipe, ...] = ()
+RECIPES: tuple[Recipe, ...] = (
+    Recipe(
+        makes=(d.FLEET,),
+        reads=(o.NODES, o.NODE_STATES, o.JOB_ATTEMPTS),
+        by=fleet.fleet,
+        before=EVER,
+        after=EVER,
+    ),
+    Recipe(
+        makes=(d.RUN_ATTEMPTS,),
+        reads=(o.JOB_ATTEMPTS, o.RUN_MARKS),
+        by=runs.link,
+        before=runs.REACH_DAYS,
+        after=runs.REACH_DAYS,
+    ),
+    Recipe(
+        makes=(d.INCIDENTS, d.INCIDENT_MEMBERS, d.INTERRUPTIONS, d.SENSITIVITY),
+        reads=(
+            o.KERNEL_EVENTS,
+            o.NODE_STATES,
+            o.OUTAGES,
+            d.RUN_ATTEMPTS,
+            d.FLEET,
+            o.GPUS,
+            o.STEPS,
+            o.CHECKPOINTS,
+            o.RUN_MARKS,
+        ),
+        by=incidents.derive,
+        before=incidents.CONTEXT_DAYS,
+        after=incidents.CONTEXT_DAYS,
+    ),
+    Recipe(
+        makes=(d.EXPOSURE,),
+        reads=(d.FLEET, o.NODE_STATES, o.OUTAGES, d.RUN_ATTEMPTS),
+        by=exposure.exposure,
+    ),
+    Recipe(
+        makes=(d.REPAIRS,),
+        reads=(d.FLEET, o.NODE_STATES, o.OUTAGES, d.INCIDENTS),
+        by=repairs.repairs,
+        before=repairs.LOOK_BACK_DAYS,
+        after=repairs.LOOK_AHEAD_DAYS,
+    ),
+    Recipe(
+        makes=(d.FAILURES,),
+        reads=(d.INCIDENTS, d.FLEET),
+        by=failures.failures,
+    ),
+    Recipe(
+        makes=(d.GPU_TIME, d.RUN_TIME),
+        reads=(
+            d.FLEET,
+            d.RUN_ATTEMPTS,
+            o.NODE_STATES,
+            o.STEPS,
+            o.CHECKPOINTS,
+            o.RUN_MARKS,
+            d.INCIDENTS,
+            d.INTERRUPTIONS,
+            o.OUTAGES,
+        ),
+        by=ledger.gpu_accounts,
+        before=REACH_DAYS,
+        after=REACH_DAYS,
+    ),
+)

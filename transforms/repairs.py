@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 NEAR = pl.duration(minutes=10)
 """How far an incident's first event may lie from the spell that it began."""
+LOOK_BACK_DAYS, LOOK_AHEAD_DAYS = 14, 92
+"""How far from a spell's first day its incident and its further records are looked for, so that
+a day's rows rest on the days around it and not on how many are derived at once."""
 
 
 def repairs(
@@ -30,15 +33,21 @@ def repairs(
     outages: pl.DataFrame,
     incidents: pl.DataFrame,
 ) -> Mapping[str, pl.DataFrame]:
-    """One row per node and spell out of service that began in the window."""
+    """One row per node and spell out of service that began in the window.
+
+    A record that begins more than `LOOK_AHEAD_DAYS` after the spell's first day opens no new
+    spell, and no longer moves the end of the old one.
+    """
     out = out_of_service(node_states, outages, fleet).filter(
         pl.col("service").is_in(["down", "planned"])
     )
     # An open record outlasts all others: as far as instants go.
     endless = pl.lit(2**63 - 1, pl.Int64).cast(out.schema["ended"])
     pieces = intervals.spells(out.with_columns(pl.col("ended").fill_null(endless)), ID)
+    reach = pl.col("began").first().dt.truncate("1d") + pl.duration(days=LOOK_AHEAD_DAYS + 1)
     spells = (
         pieces.with_columns(planned=pl.col("service") == "planned")
+        .filter(pl.col("began") < reach.over(*ID, "spell", order_by="began"))
         .sort("began", "planned", "reason", "ended", nulls_last=True)
         .group_by(*ID, "spell", maintain_order=True)
         .agg(
@@ -74,10 +83,11 @@ def _beginners(spells: pl.DataFrame, incidents: pl.DataFrame) -> pl.DataFrame:
     ).explode("node")
     away = (pl.col("began") - pl.col("down_from")).abs()
     going_on = (pl.col("began") <= pl.col("down_from")) & (pl.col("down_from") < pl.col("ended"))
+    oldest = pl.col("down_from").dt.truncate("1d") - pl.duration(days=LOOK_BACK_DAYS)
     return (
         spells.select(*ID, "down_from")
         .join(touched, on=ID)
-        .filter((away <= NEAR) | going_on)
+        .filter((away <= NEAR) | going_on, pl.col("began") >= oldest)
         .sort(
             *ID,
             "down_from",

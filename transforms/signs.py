@@ -1,0 +1,194 @@
+"""Every sign of trouble, whoever saw it, in one shape: what incidents are made of.
+
+Three witnesses speak. The kernel log names a fault at an instant. The scheduler says that a node
+is out of service, unplanned, for a while. A ticket or trace records an outage. A planned state,
+and one that the scheduler only does not know, is no sign of trouble.
+
+    unit         what the sign is about: a node, or the switch, rack, ... of a recorded outage
+    at, until    instants; `until` equals `at` for kernel records, and open ends are the horizon
+    counts       rule of the catalogue (methods 2.3); an unplanned spell out of service is "yes"
+    rank         precedence as a root cause, smaller explains larger (methods 2.9, stage 4)
+    cause_code   the code to name as root cause; Xid 45 names the one it follows
+    evidence     what the sign can explain: see EVIDENCE
+"""
+
+from datetime import datetime
+
+import polars as pl
+
+from transforms.catalogue import explain
+from transforms.codes import ENGINE
+from transforms.contract import UTC
+from transforms.fleet import place
+from transforms.node_states import classify
+from transforms.reasons import classify_reasons
+
+EVIDENCE = ("counting", "corroborating", "program", "outage", "down", "drain", "none")
+"""What a sign can explain, before any rank:
+
+counting       a fault that counts by itself
+corroborating  counts if a run was interrupted by it
+program        a program's own error
+outage         someone recorded that it was out
+down           the scheduler lost the node: ends the jobs on it
+drain          taken out of the queue: the jobs on it run on
+none           precursors, clean-up, recovery: explains nothing
+"""
+
+OUTAGE_RANK = ENGINE + 1
+STATE_RANK = ENGINE + 2
+"""Recorded outages and node states say less of the cause than any hardware sign, and more than a
+program's error."""
+
+SIGN_SCHEMA = pl.Schema(
+    {
+        "source_table": pl.String,
+        "unit_kind": pl.String,
+        "unit": pl.String,
+        "cluster": pl.String,
+        "node": pl.String,
+        "at": UTC,
+        "until": UTC,
+        "kind": pl.String,
+        "code": pl.Int32,
+        "device": pl.String,
+        "detail": pl.String,
+        "repeat": pl.UInt32,
+        "file": pl.String,
+        "line_no": pl.UInt32,
+        "class": pl.String,
+        "component": pl.String,
+        "cause_code": pl.Int32,
+        "rank": pl.Int32,
+        "counts": pl.String,
+        "prior": pl.String,
+        "evidence": pl.String,
+    }
+)
+TOTAL_ORDER = (
+    *("at", "file", "line_no", "source_table", "unit_kind", "unit", "cluster", "node"),
+    *("kind", "code", "device", "detail", "repeat"),
+)
+
+
+def signs(
+    kernel_events: pl.DataFrame,
+    node_states: pl.DataFrame,
+    outages: pl.DataFrame,
+    fleet: pl.DataFrame,
+    horizon: datetime,
+) -> pl.DataFrame:
+    """All signs in the columns of SIGN_SCHEMA; rows that name no cluster take their node's."""
+    parts = (
+        _from_kernel(place(kernel_events, fleet)),
+        _from_states(place(node_states, fleet), horizon),
+        _from_outages(outages, fleet, horizon),
+    )
+    return pl.concat(
+        [part.select(pl.col(n).cast(t) for n, t in SIGN_SCHEMA.items()) for part in parts]
+    )
+
+
+def _from_kernel(events: pl.DataFrame) -> pl.DataFrame:
+    # Logs that name no node are one machine's each, as far as anybody can tell: two unnamed files
+    # must not become one incident because their clocks agree.
+    unit = pl.when(pl.col("node") == "").then(pl.format("file {}", "file")).otherwise("node")
+    evidence = pl.col("counts").replace_strict(
+        {"yes": "counting", "corroborate": "corroborating", "no_user": "program"}, default="none"
+    )
+    return explain(events).with_columns(
+        source_table=pl.lit("kernel_events"),
+        unit_kind=pl.lit("node"),
+        unit=unit,
+        until=pl.col("at"),
+        evidence=evidence,
+    )
+
+
+def _from_states(states: pl.DataFrame, horizon: datetime) -> pl.DataFrame:
+    words = pl.col("state").str.to_uppercase()
+    is_lost = words.str.contains(r"\bDOWN\b|\*|NOT_RESPONDING|NO_RESPOND")
+    return (
+        classify(states)
+        .filter(pl.col("service") == "down")
+        .with_columns(
+            source_table=pl.lit("node_states"),
+            unit_kind=pl.lit("node"),
+            unit=pl.col("node"),
+            at=pl.col("began"),
+            until=pl.max_horizontal("began", pl.col("ended").fill_null(horizon)),
+            kind=pl.lit("node_state"),
+            code=pl.lit(0),
+            device=pl.lit(""),
+            detail=pl.col("state"),
+            repeat=pl.lit(0),
+            cause_code=pl.lit(0),
+            rank=pl.lit(STATE_RANK),
+            # Out on suspicion, nothing told that broke: no failure unless a run went down with it.
+            counts=pl.when(pl.col("reason_kind") == "precautionary")
+            .then(pl.lit("corroborate"))
+            .otherwise(pl.lit("yes")),
+            prior=pl.lit("ambiguous"),
+            evidence=pl.when(is_lost).then(pl.lit("down")).otherwise(pl.lit("drain")),
+        )
+    )
+
+
+def _from_outages(outages: pl.DataFrame, fleet: pl.DataFrame, horizon: datetime) -> pl.DataFrame:
+    is_node = pl.col("unit_kind").cast(pl.String) == "node"
+    nodes = outages.with_columns(node=pl.when(is_node).then("unit").otherwise(pl.lit("")))
+    return _outage_classes(place(nodes, fleet)).with_columns(
+        source_table=pl.lit("outages"),
+        unit_kind=pl.col("unit_kind").cast(pl.String),
+        at=pl.col("began"),
+        until=pl.max_horizontal("began", pl.col("ended").fill_null(horizon)),
+        kind=pl.lit("outage"),
+        code=pl.lit(0),
+        device=pl.when(pl.col("node") == "").then("unit").otherwise(pl.lit("")),
+        detail=pl.col("record"),
+        repeat=pl.lit(0),
+        cause_code=pl.lit(0),
+        rank=pl.lit(OUTAGE_RANK),
+        counts=pl.when(pl.col("class") == "Planned").then(pl.lit("no")).otherwise(pl.lit("yes")),
+        prior=pl.lit("ambiguous"),
+        evidence=pl.lit("outage"),
+    )
+
+
+def _outage_classes(outages: pl.DataFrame) -> pl.DataFrame:
+    """Add `class` and `component` from what was recorded: what broke, else why, else the note.
+
+    An outage is planned where those words say so that exposure takes for the reason: what leaves
+    the failures then also leaves the hours out of service unplanned.
+    """
+    told = ["component", "cause", "note"]
+    words = outages.select(told).unique()
+    verdicts = words.with_columns(reason=pl.coalesce("cause", "note", "component"))
+    verdicts = verdicts.with_columns(
+        is_plan=classify_reasons(verdicts.select("reason"))["reason_kind"] == "planned"
+    )
+    for name in told:
+        judged = classify_reasons(words.select(reason=name))
+        verdicts = verdicts.with_columns(
+            judged["class"].alias(f"{name}_class"), judged["component"].alias(f"{name}_part")
+        )
+    names_class = [pl.when(pl.col(f"{n}_class") != "Unknown").then(f"{n}_class") for n in told]
+    names_part = [pl.when(pl.col(f"{n}_class") != "Unknown").then(f"{n}_part") for n in told]
+    # "GPU" says which part broke, and its cause "double bit ECC" says how.
+    finer = pl.when(
+        (pl.col("component_part") == "unspecified")
+        & (pl.col("cause_class") == pl.col("component_class"))
+    ).then("cause_part")
+    verdicts = verdicts.select(
+        *told,
+        pl.when("is_plan")
+        .then(pl.lit("Planned"))
+        .otherwise(pl.coalesce(*names_class, pl.lit("Unknown")))
+        .alias("class"),
+        pl.when("is_plan")
+        .then(pl.lit("maintenance"))
+        .otherwise(pl.coalesce(finer, *names_part, "component_part"))
+        .alias("part"),
+    )
+    joined = outages.join(verdicts, on=told, how="left", nulls_equal=True, maintain_order="left")
+    return joined.drop("component").rename({"part": "component"})
