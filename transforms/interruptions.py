@@ -231,18 +231,15 @@ def _judged(ends: pl.DataFrame, incidents: pl.DataFrame) -> pl.DataFrame:
     """Tell interruptions from other ends, planned from unplanned, and name the cause."""
     state = pl.col("state")
     hung = pl.col("logs") & (pl.col("ended") - pl.col("failed_at") > HANG)
-    explained = pl.col("incident").is_not_null()
+    # A program's own error explains its end, but a lone job that dies of one lost no run.
+    is_fault = pl.col("incident").is_not_null() & ~pl.col("is_program").fill_null(True)
     # Without a log, only a fault before a cancel says that a person saw a broken run and ended it.
-    broken = (
-        pl.when("logs")
-        .then(hung)
-        .otherwise((state == "CANCELLED") & explained & ~pl.col("is_program").fill_null(True))
-    )
+    broken = pl.when("logs").then(hung).otherwise((state == "CANCELLED") & is_fault)
     is_planned = state.is_in(PLANNED) & ((state == "PREEMPTED") | ~broken)
     lost_something = (
         state.is_in(NODE_LOST)
         | pl.col("goes_on")
-        | (~pl.col("planned") & (explained | pl.col("logs")))
+        | (~pl.col("planned") & (is_fault | pl.col("logs")))
     )
     facts = incidents.select("incident", "class", "component", pl.col("confidence").alias("sure"))
     detected = pl.col("detections").list.eval(pl.element())
@@ -273,7 +270,7 @@ def _judged(ends: pl.DataFrame, incidents: pl.DataFrame) -> pl.DataFrame:
             restored_at=pl.col("next_restored"),
             resumed_at=pl.col("next_first_step_began"),
             nodes=pl.col("node_count"),
-            lost_from_step=pl.when(step_back).then("resumes_at_step"),
+            lost_from_step=pl.when(step_back.fill_null(True)).then("resumes_at_step"),
         )
         .sort("cluster", "run", "failed_at", "job_id", "submitted")
     )
