@@ -107,7 +107,7 @@ def test_every_form_of_stamp_tells_the_same_instant(line, node, clock):
         booted=datetime(2026, 3, 2, tzinfo=UTC),
     )
     assert read(line, origin).select(
-        "at", "node", "clock", "kind", "code", "device", "detail"
+        "observed_at", "node", "clock", "kind", "code", "device", "detail"
     ).rows() == [
         (
             datetime(2026, 3, 2, 10, 15, 4, 250_000, UTC),
@@ -125,7 +125,7 @@ def test_every_form_of_stamp_tells_the_same_instant(line, node, clock):
     "line", [XID, f"kernel: {XID}", f"    {XID}", f"<6>1 - - kernel - - - {XID}"]
 )
 def test_a_line_without_a_stamp_is_as_old_as_its_file(line):
-    assert read(line).select("at", "clock").rows() == [(ORIGIN.modified, "file")]
+    assert read(line).select("observed_at", "clock").rows() == [(ORIGIN.modified, "file")]
 
 
 @settings(max_examples=60, deadline=None)
@@ -137,25 +137,25 @@ def test_a_missing_year_is_found_within_a_year_of_the_file(modified_s, age):
     modified = datetime.fromtimestamp(modified_s, UTC)
     at = modified - timedelta(seconds=age)
     line = f"{at:%b} {at.day:>2} {at:%H:%M:%S} gpu-1 kernel: {XID}"
-    assert read(line, Origin(file="x", modified=modified))["at"].to_list() == [at]
+    assert read(line, Origin(file="x", modified=modified))["observed_at"].to_list() == [at]
 
 
 def test_a_leap_day_is_the_latest_there_was():
     line = f"Feb 29 12:00:00 gpu-1 kernel: {XID}"
     origin = Origin(file="x", modified=datetime(2103, 1, 1, tzinfo=UTC))
-    assert read(line, origin)["at"].to_list() == [datetime(2096, 2, 29, 12, tzinfo=UTC)]
+    assert read(line, origin)["observed_at"].to_list() == [datetime(2096, 2, 29, 12, tzinfo=UTC)]
 
 
 def test_the_boots_of_a_log_follow_each_other_without_overlap():
     lines = [f"[{s:>5}.000000] {XID} {i}" for i, s in enumerate([1, 90, 2, 80, 3, 70])]
     found = read("\n".join(lines)).sort("line_no")
-    ages = [(ORIGIN.modified - at).total_seconds() for at in found["at"]]
+    ages = [(ORIGIN.modified - at).total_seconds() for at in found["observed_at"]]
     # Boots of 70, 80 and 90 seconds, the last one ending with the file.
     assert ages == [70 + 80 + 89, 70 + 80, 70 + 78, 70, 67, 0]
     assert set(found["clock"]) == {"anchored"}
     booted = datetime(2026, 3, 1, tzinfo=UTC)
     known = read("\n".join(lines), Origin("x", ORIGIN.modified, booted=booted)).sort("line_no")
-    assert known["at"].to_list()[3:] == [booted + timedelta(seconds=s) for s in (0, 3, 70)]
+    assert known["observed_at"].to_list()[3:] == [booted + timedelta(seconds=s) for s in (0, 3, 70)]
     assert known["clock"].to_list() == ["anchored"] * 4 + ["boot"] * 2
 
 

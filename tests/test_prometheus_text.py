@@ -61,7 +61,7 @@ def cells(parsed):
     found = {}
     for name, frame in parsed.frames.items():
         keys = [k for k in ("node", "gpu", "gpu_instance", "link") if k in frame.columns]
-        for row in frame.drop("cluster", "at", "slot", strict=False).iter_rows(named=True):
+        for row in frame.drop("cluster", "observed_at", "slot", strict=False).iter_rows(named=True):
             thing = tuple(row.pop(k) for k in keys)
             found.update({(name, m, thing): v for m, v in row.items() if v is not None})
     return found
@@ -182,7 +182,7 @@ def test_any_labels_and_any_value_come_through(labels, value, stamp):
     millis = "" if stamp is None else f" {stamp}"
     data = f"node_network_receive_bytes_total{{{inside}}} {abs(value)!r}{millis}\n".encode()
     parsed = parse(data, ORIGIN)
-    (row,) = parsed.frames["link_samples"].select("node", "link", "rx_bytes", "at").rows()
+    (row,) = parsed.frames["link_samples"].select("node", "link", "rx_bytes", "observed_at").rows()
     assert row[:3] == ("n1", "eth0", abs(value))
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     assert row[3] == (ORIGIN.modified if stamp is None else epoch + timedelta(milliseconds=stamp))
@@ -231,6 +231,8 @@ def test_many_scrapes_of_a_node_are_rows_in_time_order():
     random.Random(1).shuffle(lines)
     frame = parse(("\n".join(lines) + "\n").encode(), ORIGIN).frames["gpu_samples"]
     assert frame.height == 1600
-    assert frame.select("gpu", "at").rows() == sorted(frame.select("gpu", "at").rows())
+    assert frame.select("gpu", "observed_at").rows() == sorted(
+        frame.select("gpu", "observed_at").rows()
+    )
     expected = [30.0 + (t + 3) % 50 for t in range(200)]
     assert frame.filter(pl.col("gpu") == "GPU-3")["gpu_temp_c"].to_list() == expected

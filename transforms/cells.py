@@ -25,10 +25,10 @@ _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "gpu_instance": pl.String,
     "slot": pl.UInt16,
     "link": pl.String,
-    "at": pl.Datetime("us", "UTC"),
+    "observed_at": pl.Datetime("us", "UTC"),
 }
 CELLS = pl.Schema(_COLUMNS)
-THING = ("cluster", "node", "gpu", "gpu_instance", "link", "at")
+THING = ("cluster", "node", "gpu", "gpu_instance", "link", "observed_at")
 REFUSED = pl.Schema({"line_no": pl.UInt32, "reason": pl.String})
 
 RULES = pl.DataFrame(

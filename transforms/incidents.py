@@ -79,7 +79,9 @@ def derive(
     days = incidents.select("incident", "day")
     made = {
         INCIDENTS: incidents,
-        INCIDENT_MEMBERS: pl.concat([members, recorded]).join(days, on="incident"),
+        INCIDENT_MEMBERS: pl.concat([members, recorded])
+        .join(days, on="incident")
+        .rename({"at": "observed_at"}),
         INTERRUPTIONS: stops,
         SENSITIVITY: bursts.sensitivity(seen, started),
     }
@@ -94,9 +96,7 @@ def derive(
     }
 
 
-def _allocations(
-    run_attempts: pl.DataFrame, fleet: pl.DataFrame, window: "Window"
-) -> pl.DataFrame:
+def _allocations(run_attempts: pl.DataFrame, fleet: pl.DataFrame, window: "Window") -> pl.DataFrame:
     """Which attempt held which node when: attempt (row of run_attempts), cluster, node, started, ended."""
     numbered = run_attempts.with_row_index("attempt")
     nodes = (
@@ -165,7 +165,9 @@ def _identified(folded: pl.DataFrame, definition: str) -> pl.DataFrame:
         .sort(TOTAL_ORDER)
     )
     chain = chains(
-        named["what"].cast(pl.Int64).to_numpy(), named["at"].dt.epoch("ms").to_numpy(), SAME_ERROR_MS
+        named["what"].cast(pl.Int64).to_numpy(),
+        named["at"].dt.epoch("ms").to_numpy(),
+        SAME_ERROR_MS,
     )
     row = pl.int_range(pl.len())
     return (

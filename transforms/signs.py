@@ -96,12 +96,16 @@ def _from_kernel(events: pl.DataFrame) -> pl.DataFrame:
     evidence = pl.col("counts").replace_strict(
         {"yes": "counting", "corroborate": "corroborating", "no_user": "program"}, default="none"
     )
-    return explain(events).with_columns(
-        source_table=pl.lit("kernel_events"),
-        unit_kind=pl.lit("node"),
-        unit=unit,
-        until=pl.col("at"),
-        evidence=evidence,
+    return (
+        explain(events)
+        .rename({"observed_at": "at"})
+        .with_columns(
+            source_table=pl.lit("kernel_events"),
+            unit_kind=pl.lit("node"),
+            unit=unit,
+            until=pl.col("at"),
+            evidence=evidence,
+        )
     )
 
 

@@ -1,6 +1,6 @@
 -- Records stamped more than a day after they arrived: a clock runs ahead, or a year was guessed.
 WITH stamped AS (
-    SELECT 'kernel_events' AS "table", file, "at" AS stamp FROM kernel_events
+    SELECT 'kernel_events' AS "table", file, observed_at AS stamp FROM kernel_events
     UNION ALL
     SELECT 'node_states', file, began FROM node_states
     UNION ALL

@@ -31,7 +31,7 @@ _BOOT_MARK = r"^-- Boot ([0-9a-f]{32}) --"
 _LOST_SPAN = 5  # lines between a lost GPU's head and its tail, others may speak in between
 _TEXTS = ("line", "clock", "node", "trouble", "kind", "code", "device", "scope", "detail")
 _FOUND = pl.Schema(
-    [("line_no", pl.UInt32()), ("at", UTC), *((name, pl.String()) for name in _TEXTS)]
+    [("line_no", pl.UInt32()), ("observed_at", UTC), *((name, pl.String()) for name in _TEXTS)]
 )
 
 
@@ -92,7 +92,7 @@ def _lost_without_number(rest: pl.DataFrame) -> pl.DataFrame:
     tails = rest.filter(pl.col("message").str.contains(LOST_TAIL))
     if tails.is_empty():
         return pl.DataFrame(schema=_FOUND)
-    of_head = ("line", "at", "clock", "node", "trouble", "device")
+    of_head = ("line", "observed_at", "clock", "node", "trouble", "device")
     owners = (
         _caught(heads, "lost", LOST_HEAD)
         .sort("line_no")

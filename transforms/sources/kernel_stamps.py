@@ -228,7 +228,7 @@ def _settle(stamped: pl.DataFrame, origin: Origin) -> pl.DataFrame:
     return stamped.select(
         "line_no",
         "line",
-        "at",
+        pl.col("at").alias("observed_at"),
         "clock",
         pl.coalesce(host, bare_host, pl.lit(origin.node)).alias("node"),
         pl.when(~other).then(text.str.replace(_KERNEL, "")).alias("message"),

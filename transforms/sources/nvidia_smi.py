@@ -208,7 +208,7 @@ def _placed(
     node = pl.lit(origin.node)
     width = pl.col("fields").list.len()
     return rows.with_columns(
-        at.cast(contract.UTC).alias("at"),
+        at.cast(contract.UTC).alias("observed_at"),
         pl.lit(origin.cluster).alias("cluster"),
         node.alias("node"),
         pl.coalesce(uuid, pl.format("{}/{}", node, index), pl.format("{}/{}", node, pci)).alias(
@@ -224,7 +224,7 @@ def _placed(
         .then(pl.format("{} fields where the header names {}", width, pl.lit(len(columns))))
         .when(pl.col("gpu").is_null())
         .then(pl.lit("names no GPU: query uuid or index too"))
-        .when(pl.col("at").is_null())
+        .when(pl.col("observed_at").is_null())
         .then(pl.lit(f"time stamp cannot be read, or is not one instant in zone {origin.zone}"))
         .alias("problem")
     )

@@ -133,7 +133,7 @@ class IncidentMembers(dy.Schema):
         primary_key=True,
         description="observed table of the raw event",
     )
-    at = instant("its time", key=True)
+    observed_at = instant("its time", key=True)
     node = dy.String(primary_key=True, description="its node")
     kind = dy.String(primary_key=True, description="its kind")
     code = dy.Int32(primary_key=True, description="its code")

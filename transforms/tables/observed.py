@@ -134,7 +134,7 @@ class KernelEvents(_Sourced):
     node = dy.String(
         primary_key=True, description="host name; '' where neither line nor caller names it"
     )
-    at = instant("when the kernel said so", key=True)
+    observed_at = instant("when the kernel said so", key=True)
     kind = dy.Enum(KERNEL_KINDS, primary_key=True, description="family of the record")
     code = dy.Int32(primary_key=True, description="Xid or SXid number; 0 for kinds without one")
     device = dy.String(
@@ -147,7 +147,7 @@ class KernelEvents(_Sourced):
     )
     clock = dy.Enum(
         ("stamped", "boot", "anchored", "file"),
-        description="where `at` comes from: the line's own stamp; uptime plus a given boot time; uptime with the last line at the file's time; the file's time alone",
+        description="where `observed_at` comes from: the line's own stamp; uptime plus a given boot time; uptime with the last line at the file's time; the file's time alone",
     )
     boot_id = dy.String(nullable=True, description="boot id where told")
 
@@ -292,7 +292,10 @@ NODE_STATES = _observed(
     prefers=("ended",),
 )
 KERNEL_EVENTS = _observed(
-    KernelEvents, "kernel_events", "kernel log record that says a fault or a sign of one", "at"
+    KernelEvents,
+    "kernel_events",
+    "kernel log record that says a fault or a sign of one",
+    "observed_at",
 )
 OUTAGES = _observed(
     Outages,

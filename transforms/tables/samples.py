@@ -33,7 +33,7 @@ def _table(name: str) -> Table:
             primary_key=True, description="host name; '' where the scrape does not say"
         ),
         **_KEYS[name],
-        "at": instant("sampled at", key=True),
+        "observed_at": instant("sampled at", key=True),
     }
     for metric in METRICS:
         if metric.table == name:
@@ -42,7 +42,12 @@ def _table(name: str) -> Table:
             )
     schema = type(name.title().replace("_", ""), (dy.Schema,), columns)
     return Table(
-        schema=schema, name=name, room="observed", grain=_GRAINS[name], day="at", partition="hour"
+        schema=schema,
+        name=name,
+        room="observed",
+        grain=_GRAINS[name],
+        day="observed_at",
+        partition="hour",
     )
 
 
