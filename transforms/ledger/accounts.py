@@ -10,6 +10,7 @@ import polars as pl
 
 from transforms.catalogue import classify_reasons
 from transforms.exposure import out_of_service
+from transforms.fleet import place
 from transforms.ledger.claims import LEAF, Logs, attempt_claims
 from transforms.ledger.lines import REACH_DAYS, attempt_lines
 from transforms.ledger.nodes import ID, share_nodes
@@ -73,11 +74,14 @@ def gpu_accounts(
     )["repairs"].join(blamed, on="incident", how="left")
     waiting = wait_slices(lines, out, since, until)
     allocated = _allocated(lines, logs, stops, ms(window.horizon), since, until)
-    own = pl.concat([allocated, waiting]).join(lines.select("line", "cluster", "run"), on="line")
+    own = pl.concat([allocated, waiting])
     held, rest = share_nodes(fleet, lines, waiting, out, spells, since, until)
+    named = lines.select("line", "cluster", "run", node=pl.col("nodes").list.first())
+    # A node's time counts where the node is, also for a job whose records name no cluster.
+    physical = _held_by(own, held).join(place(named, fleet).drop("node"), on="line")
     return {
-        "gpu_time": GPU_TIME.conform(_account(pl.concat([_held_by(own, held), rest]), table)),
-        "run_time": RUN_TIME.conform(_account(own, table)),
+        "gpu_time": GPU_TIME.conform(_account(pl.concat([physical, rest]), table)),
+        "run_time": RUN_TIME.conform(_account(own.join(named.drop("node"), on="line"), table)),
     }
 
 
@@ -90,8 +94,7 @@ def _allocated(
     until: int,
 ) -> pl.DataFrame:
     """What the attempts' allocations were within [since, until), with who answers for it."""
-    paid = lines.filter(pl.col("gpus") > 0)
-    slices = _slow_apart(sweep(attempt_claims(paid, logs, stops, horizon, since, until)))
+    slices = _slow_apart(sweep(attempt_claims(lines, logs, stops, horizon, since, until)))
     first_step = (
         logs.steps.filter(pl.col("began") < pl.col("ended"))
         .group_by("line")
@@ -162,6 +165,5 @@ def _in_ms(out: pl.DataFrame, until: int) -> pl.DataFrame:
         began=instant_ms("began"),
         ended=instant_ms("ended").fill_null(until),
         service="service",
-        # What is planned by its state needs no reason that says so.
-        klass=pl.when(pl.col("service") == "planned").then(pl.lit("Planned")).otherwise("class"),
+        klass="class",
     )

@@ -61,7 +61,7 @@ def attempt_claims(
     kept, lost = step_claims(lines, logs, stops, horizon, since, until)
     first = pl.concat([kept, lost]).filter(pl.col("began") < since)["began"].min()
     wrote = pl.concat([rows["line"] for rows in (logs.steps, logs.checkpoints, logs.marks)])
-    held = lines.filter(pl.col("started").is_not_null()).with_columns(
+    held = lines.filter(pl.col("started").is_not_null(), pl.col("gpus") > 0).with_columns(
         began="started", has_log=pl.col("logs_steps") | pl.col("line").is_in(wrote.implode())
     )
     late = stops.join(held.filter("has_log"), on="line", how="semi")

@@ -4,8 +4,6 @@ Claimants of a node want some of its GPUs for a while. Each gets what those befo
 that what they get adds up to what the node has, at every instant, whatever the records claim.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import polars as pl
 
@@ -53,14 +51,10 @@ def share_nodes(
     # Of two jobs that claim one GPU the one that was there first has it.
     jobs = lines.sort("started", "job_id", "submitted", "line").with_columns(began="started")
     service = out_slices(_within(out, since, until), spells, nodes)
-    given = share_out(
-        capacity,
-        [
-            _claimants(_within(jobs, since, until).join(wants, on="line", maintain_order="left")),
-            _claimants(service.with_columns(wants=pl.lit(capacity["gpus"].max(), pl.Int64))),
-            _claimants(waiting.sort("began", "line").join(wants, on="line", maintain_order="left")),
-        ],
-    )
+    spans = _within(jobs, since, until).join(wants, on="line", maintain_order="left")
+    waits = waiting.sort("began", "line").join(wants, on="line", maintain_order="left")
+    service = service.with_columns(wants=pl.lit(capacity["gpus"].max(), pl.Int64))
+    given = share_out(capacity, *map(_claimants, (spans, service, waits)))
     is_held = pl.col("line").is_not_null()
     rest = (
         given.filter(~is_held)
@@ -117,7 +111,8 @@ def out_slices(out: pl.DataFrame, spells: pl.DataFrame, nodes: pl.DataFrame) -> 
     is_down = pl.col("service") == "down"
     return slices.with_columns(
         incident=begun["owner"].gather(row.set(row < 0, None)),
-        fallback=pl.when(pl.col("service") == "unknown").then(pl.lit(NOBODY)).otherwise(by_class),
+        # Nobody answers for a plan, nor for what was not observed.
+        fallback=pl.when(is_down).then(by_class).otherwise(pl.lit(NOBODY)),
     ).select(
         pl.col("line").alias("node_line"),
         "began",
@@ -128,16 +123,18 @@ def out_slices(out: pl.DataFrame, spells: pl.DataFrame, nodes: pl.DataFrame) -> 
     )
 
 
-def share_out(capacity: pl.DataFrame, claimants: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Give every node's GPUs to its claimants, the first of the list first.
+def share_out(
+    capacity: pl.DataFrame, jobs: pl.DataFrame, service: pl.DataFrame, waits: pl.DataFrame
+) -> pl.DataFrame:
+    """Give every node's GPUs to its claimants: jobs, then what keeps it out, then who waits.
 
-    `capacity` has node_line, began, ended, gpus, disjoint and sorted; claimants the columns of
-    CLAIMANT, each frame in its own order of precedence. Idle takes what is left. Gives the
-    claimants' rows per stretch, with `gpus` (> 0) instead of `wants`: at any instant of a node
-    they sum to its capacity.
+    `capacity` has node_line, began, ended, gpus, disjoint and sorted; the others the columns of
+    CLAIMANT, each in its own order of precedence. A node that a job still uses is not what a run
+    waits for. Idle takes what is left. Gives the claimants' rows per stretch, with `gpus` (> 0)
+    instead of `wants`: at any instant of a node they sum to its capacity.
     """
-    idle = capacity.with_columns(wants="gpus", leaf=pl.lit("idle", LEAF))
-    ranked = pl.concat([*claimants, _claimants(idle)])
+    idle = _claimants(capacity.with_columns(wants="gpus", leaf=pl.lit("idle", LEAF)))
+    ranked = pl.concat([jobs, service, waits, idle])
     began = pack(ranked["node_line"], ranked["began"])
     ended = pack(ranked["node_line"], ranked["ended"])
     marks = np.unique(np.concatenate([began, ended]))
@@ -149,7 +146,10 @@ def share_out(capacity: pl.DataFrame, claimants: Sequence[pl.DataFrame]) -> pl.D
     rank, stretch = rank[there], stretch[there]
     order = np.lexsort((rank, stretch))
     rank, stretch = rank[order], stretch[order]
-    wants = ranked["wants"].to_numpy()[rank]
+    in_use = np.bincount(stretch[rank < len(jobs)], minlength=len(marks)) > 0
+    first_wait, first_idle = len(jobs) + len(service), len(ranked) - len(idle)
+    is_wait = (first_wait <= rank) & (rank < first_idle)
+    wants = np.where(is_wait & in_use[stretch], 0, ranked["wants"].to_numpy()[rank])
     gets = np.clip(has[stretch] - sum_before(wants, stretch), 0, wants)
     return (
         ranked[rank]

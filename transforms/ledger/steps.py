@@ -6,11 +6,12 @@ methods G-3 (kept or lost), G-4 (ideal step time, slow steps), G-3 again (the pr
 import numpy as np
 import polars as pl
 
-from transforms.ledger.lines import REACH_DAYS, REACH_MS
+from transforms.ledger.lines import REACH_MS
 from transforms.ledger.timeline import DAY_MS, pack, ranges
 
 IDEAL_STEPS = 200
-IDEAL_QUANTILE = 0.1
+IDEAL_ORDER = 10
+"""The ideal is the (n - 1) // 10 th smallest of n: the 10th percentile, lower of two neighbours."""
 
 
 def one_row_a_step(steps: pl.DataFrame) -> pl.DataFrame:
@@ -57,7 +58,7 @@ def stretches(steps: pl.DataFrame, lines: pl.DataFrame) -> tuple[pl.DataFrame, p
 def discarded_by(steps: pl.DataFrame, table: pl.DataFrame) -> np.ndarray:
     """For each step the first later stretch of its run that starts at or below it; -1 if kept.
 
-    Only a restart within reach of the step's day counts (see REACH_DAYS). Each step looks the
+    Only a restart within reach of the step's day counts (see lines.REACH_DAYS). Each step looks the
     answer up in a sparse table of minima: log2(stretches) passes, whatever the run's history.
     """
     # A wall behind each run stops the search there.
@@ -103,7 +104,7 @@ def ideal_ms(steps: pl.DataFrame, wanted: pl.DataFrame) -> pl.Series:
     ideals = (
         pl.DataFrame({"row": row, "took": ordered["took"].gather(low[row] + nth)})
         .group_by("row")
-        .agg(pl.col("took").quantile(IDEAL_QUANTILE, "lower").cast(pl.Int64).alias("ideal"))
+        .agg(pl.col("took").sort().get((pl.len() - 1) // IDEAL_ORDER).alias("ideal"))
         .sort("row")
     )
     named = groups.with_columns(ideals["ideal"])
@@ -127,9 +128,7 @@ def is_provisional(steps: pl.DataFrame, lines: pl.DataFrame, saves: pl.DataFrame
     keys = pack(held["run_line"], held["saved"])
     position = np.searchsorted(keys, pack(steps["run_line"], steps["ended"]))
     padded = np.append(keys, np.iinfo(np.int64).max)
-    limit = pack(
-        steps["run_line"], steps["began"].to_numpy() // DAY_MS * DAY_MS + REACH_DAYS * DAY_MS
-    )
+    limit = pack(steps["run_line"], steps["began"].to_numpy() // DAY_MS * DAY_MS + REACH_MS)
     unsaved = padded[position] >= limit
     is_live = steps.join(live, on="run_line", how="left", maintain_order="left").select(
         pl.col("live_from") < pl.col("began") // DAY_MS * DAY_MS + REACH_MS

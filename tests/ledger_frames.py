@@ -1,0 +1,122 @@
+"""Small histories for ledger tests, written as rows in seconds after a Monday midnight."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from transforms import tables
+from transforms.ledger import gpu_accounts
+from transforms.recipes import Window
+
+MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
+DAY_S = 86_400
+
+
+def at(seconds: float | None) -> datetime | None:
+    return None if seconds is None else MONDAY + timedelta(milliseconds=round(seconds * 1000))
+
+
+def rows(name: str, *given: dict[str, Any]) -> pl.DataFrame:
+    """Rows of a table; a number in an instant column is seconds after MONDAY."""
+    dtypes = tables.BY_NAME[name].dtypes
+    filled = [
+        {
+            column: at(row.get(column)) if isinstance(dtype, pl.Datetime) else row.get(column)
+            for column, dtype in dtypes.items()
+        }
+        for row in given
+    ]
+    for row in given:
+        assert row.keys() <= dtypes.keys(), row.keys() - dtypes.keys()
+    return pl.DataFrame(filled, schema=dtypes)
+
+
+def node(name: str, gpus: int = 8, **more: Any) -> dict[str, Any]:
+    return {
+        "cluster": "c", "node": name, "valid_from": -30 * DAY_S, "gpus": gpus,
+        "evidence": "inventory", **more,
+    }  # fmt: skip
+
+
+def attempt(
+    started: float | None, ended: float | None, nodes: list[str], **more: Any
+) -> dict[str, Any]:
+    """Eight GPUs of each of `nodes`, submitted when it could have started."""
+    asked = more.pop("eligible", started)
+    return {
+        "cluster": "c", "job_id": "1", "run": "r", "submitted": asked, "link": "alone",
+        "eligible": asked, "started": started, "ended": ended, "state": "RUNNING",
+        "nodes": nodes, "node_count": len(nodes), "gpus": 8 * len(nodes), "logs_steps": True,
+        **more,
+    }  # fmt: skip
+
+
+def logged(**more: Any) -> dict[str, Any]:
+    return {
+        "cluster": "c", "run": "r", "job_id": "1", "restart": 0, "ok": True, "file": "log",
+        "line_no": 1, **more,
+    }  # fmt: skip
+
+
+def step_rows(first: int, began: float, lengths: list[float], **more: Any) -> list[dict[str, Any]]:
+    """Steps one after the other."""
+    made = []
+    for number, seconds in enumerate(lengths, first):
+        row = logged(step=number, began=began, ended=began + seconds, **more)
+        made.append({k: v for k, v in row.items() if k != "ok"})
+        began += seconds
+    return made
+
+
+def mark(kind: str, began: float, ended: float | None, **more: Any) -> dict[str, Any]:
+    row = logged(kind=kind, began=began, ended=ended, **more)
+    return {k: v for k, v in row.items() if k != "ok"}
+
+
+def save(step: int, began: float, ended: float | None, durable: float | None) -> dict[str, Any]:
+    return logged(
+        kind="save", step=step, began=began, block_ended=ended, durable_at=durable
+    )  # fmt: skip
+
+
+def stop(attempt: dict[str, Any], failed: float, detected: float, **more: Any) -> dict[str, Any]:
+    """The interruption that ended an attempt."""
+    return {
+        "cluster": "c", "run": attempt["run"], "failed_at": failed,
+        "day": at(failed).date(), "job_id": attempt["job_id"], "submitted": attempt["submitted"],
+        "state": "FAILED", "detected_at": detected, "decided_at": attempt["ended"],
+        "planned": False, "cause": "GPU", "component": "lost", "co_causes": [],
+        "confidence": 1.0, "nodes": 2, "gpus": attempt["gpus"], **more,
+    }  # fmt: skip
+
+
+def accounts(
+    days: tuple[int, int] = (0, 1), horizon: float | None = None, **given: list[dict[str, Any]]
+) -> dict[str, pl.DataFrame]:
+    """Both accounts of days [from, to) after MONDAY; tables not given are empty."""
+    window = Window(
+        since=MONDAY + timedelta(days=days[0]),
+        until=MONDAY + timedelta(days=days[1]),
+        horizon=at(horizon) if horizon is not None else MONDAY + timedelta(days=days[1]),
+    )
+    return account_frames(window, {name: rows(name, *found) for name, found in given.items()})
+
+
+READS = (
+    "fleet", "run_attempts", "node_states", "steps", "checkpoints", "run_marks", "incidents",
+    "interruptions", "outages",
+)  # fmt: skip
+
+
+def account_frames(window: Window, frames: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    read = {name: frames.get(name, tables.BY_NAME[name].empty()) for name in READS}
+    return dict(gpu_accounts(window, **read))
+
+
+def leaves(account: pl.DataFrame, *by: str) -> dict[Any, int]:
+    """Sum by leaf, or by other columns."""
+    keys = by or ("leaf",)
+    summed = account.group_by(pl.col(k).cast(pl.String) if k == "leaf" else pl.col(k) for k in keys)
+    found = summed.agg(pl.col("gpu_ms").sum()).rows()
+    return {row[0] if len(keys) == 1 else row[:-1]: row[-1] for row in found}
