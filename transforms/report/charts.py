@@ -4,7 +4,9 @@ Each is drawn twice, wide for a desk and narrow for a phone, since scaled-down l
 read; the page shows the one that fits.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import polars as pl
@@ -62,7 +64,7 @@ def waterfall(leaves: pl.DataFrame) -> Picture:
         .otherwise(pl.lit("inside"))
     )
 
-    def draw(width: int) -> alt.LayerChart:
+    def draw(width: int) -> Any:
         y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=200))
         bars = alt.Chart(steps).mark_bar(height=16, cornerRadius=1)
         bars = bars.encode(
@@ -80,7 +82,7 @@ def waterfall(leaves: pl.DataFrame) -> Picture:
 
 def _labels(steps: pl.DataFrame, y: alt.Y, side: str) -> alt.Chart:
     """The labels that stand on one side of their bars."""
-    mark = {
+    mark: dict[str, Any] = {
         "right": {"align": "left", "dx": 5, "color": INK},
         "left": {"align": "right", "dx": -5, "color": INK},
         "inside": {"align": "right", "dx": -6, "color": "white"},
@@ -106,7 +108,7 @@ def causes(frame: pl.DataFrame) -> Picture:
     )
     most = float(bars["hours"].max() or 1.0)  # type: ignore[arg-type]
 
-    def draw(width: int) -> alt.LayerChart:
+    def draw(width: int) -> Any:
         y = alt.Y("cause:N", sort=None, title=None, axis=alt.Axis(labelLimit=160))
         base = alt.Chart(bars)
         x = alt.X("hours:Q", title="GPU-hours", scale=alt.Scale(domain=[0, most * 1.5]))
@@ -125,7 +127,7 @@ def causes(frame: pl.DataFrame) -> Picture:
 def rates(frame: pl.DataFrame) -> Picture:
     """Failures per 1000 node-days by class, with exact intervals (week_rates)."""
 
-    def draw(width: int) -> alt.LayerChart:
+    def draw(width: int) -> Any:
         y = alt.Y("class:N", sort=None, title=None, axis=alt.Axis(labelLimit=160))
         base = alt.Chart(frame)
         title = "failures per 1000 in-service node-days, with 95 % interval"
@@ -156,7 +158,7 @@ def timeline(frame: pl.DataFrame) -> Picture:
     frame = frame.with_columns(pl.col("what").cast(pl.Enum(lanes)))
     runs = frame["run"].unique(maintain_order=True).to_list()
 
-    def draw(width: int) -> alt.VConcatChart:
+    def draw(width: int) -> Any:
         x = alt.X(
             "began:T",
             title=None,
@@ -192,7 +194,7 @@ def telemetry(frame: pl.DataFrame, failed_at: object, title: str) -> Picture:
     metrics = frame["metric"].unique(maintain_order=True).to_list()
     rule = pl.DataFrame({"observed_at": [failed_at]})
 
-    def draw(width: int) -> alt.VConcatChart:
+    def draw(width: int) -> Any:
         rows = [
             alt.layer(
                 alt.Chart(frame.filter(pl.col("metric") == metric))
@@ -226,16 +228,14 @@ def telemetry(frame: pl.DataFrame, failed_at: object, title: str) -> Picture:
     return _both(draw, title)
 
 
-def _both(draw, alt_text: str) -> Picture:  # type: ignore[no-untyped-def]
+def _both(draw: Callable[[int], Any], alt_text: str) -> Picture:
     wide, narrow = (_svg(draw(width)) for width in (WIDE, NARROW))
     return Picture(wide=wide, narrow=narrow, alt_text=alt_text)
 
 
-def _svg(chart: alt.TopLevelMixin) -> str:
+def _svg(chart: Any) -> str:
     styled = (
-        chart.configure(  # type: ignore[attr-defined]
-            font="DejaVu Sans, Arial, sans-serif", background="transparent", padding=2
-        )
+        chart.configure(font="DejaVu Sans, Arial, sans-serif", background="transparent", padding=2)
         .configure_view(stroke=None)
         .configure_axis(
             gridColor=GRID,

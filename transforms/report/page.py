@@ -27,6 +27,7 @@ th, td { text-align: left; padding: 6px 10px 6px 0; border-bottom: 1px solid var
   vertical-align: top; }
 th { color: var(--muted); font-weight: 600; white-space: nowrap; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.whole { white-space: nowrap; }
 td.raw { font-family: "DejaVu Sans Mono", ui-monospace, monospace; font-size: 12px;
   white-space: nowrap; }
 figure { margin: 8px 0 0; }

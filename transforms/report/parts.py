@@ -42,13 +42,13 @@ class Price:
 
 
 def _columns(*names: str) -> list[Column]:
-    """`#name` is a number, `@name` raw text."""
-    css = {"#": "n", "@": "raw"}
-    return [Column(n.lstrip("#@"), css.get(n[0], "")) for n in names]
+    """`#name` is a number, `@name` raw text, `~name` a word that must not break."""
+    css = {"#": "n", "@": "raw", "~": "whole"}
+    return [Column(n.lstrip("#@~"), css.get(n[0], "")) for n in names]
 
 
 def losses(leaves: pl.DataFrame, price: Price) -> Part:
-    total = leaves["gpu_ms"].sum()
+    total = float(leaves["gpu_ms"].sum())
     return Part(
         id="losses",
         title="Where every GPU-hour went",
@@ -83,7 +83,7 @@ def causes(frame: pl.DataFrame, price: Price) -> Part:
             [
                 r["cause"],
                 str(r["interruptions"]),
-                percent(r["interruptions"], frame["interruptions"].sum()),
+                percent(r["interruptions"], float(frame["interruptions"].sum())),
                 hours(r["gpu_ms"]),
                 price.of(r["gpu_ms"]),
                 minutes(r["median_minutes"]),
@@ -128,7 +128,13 @@ def nodes(frame: pl.DataFrame, price: Price) -> Part:
         title="Nodes to look at",
         text="Sorted by count. Where intervals overlap, the order between two nodes means nothing.",
         columns=_columns(
-            "Node", "Rack", "#Failures", "#Per 1000 node-days (95 %)", "What", "#GPU-hours", "#Cost"
+            "~Node",
+            "~Rack",
+            "#Failures",
+            "#Per 1000 node-days (95 %)",
+            "What",
+            "#GPU-hours",
+            "#Cost",
         ),
         rows=[
             [
@@ -154,8 +160,8 @@ def incidents(frame: pl.DataFrame, price: Price) -> Part:
         title="The dearest incidents",
         text="`faultledger sql \"FROM incident_members WHERE incident = '...'\"` lists every raw line.",
         columns=_columns(
-            "Began (UTC)",
-            "Node",
+            "~Began (UTC)",
+            "~Node",
             "What",
             "Code",
             "Severity",
@@ -230,7 +236,9 @@ def telemetry(frame: pl.DataFrame) -> Part | None:
         id="telemetry",
         title="Telemetry around a failure",
         text=f"{title}; the dashed line is the incident's first event.",
-        picture=charts.telemetry(frame.select("observed_at", "metric", "value"), first["failed_at"], title),
+        picture=charts.telemetry(
+            frame.select("observed_at", "metric", "value"), first["failed_at"], title
+        ),
     )
 
 
