@@ -21,7 +21,7 @@ from scipy.stats import poisson
 from transforms.simulate import SAMPLE, Scenario, simulate
 from transforms.simulate.accounting import account_runs
 from transforms.simulate.formats.packing import unpack
-from transforms.simulate.moments import DAY
+from transforms.simulate.moments import DAY, SECOND
 from transforms.simulate.nodes_account import account_nodes
 from transforms.simulate.story import make_history
 from transforms.sources import SOURCES
@@ -137,6 +137,14 @@ def test_no_job_starts_on_a_node_that_is_out_or_not_there(seed):
                 assert not spell.began <= attempt.started < ended
                 if spell.service == "planned":
                     assert not spell.began < (attempt.ended or scenario.ends) <= ended
+
+
+def test_what_the_scheduler_records_is_told_in_whole_seconds(history):
+    for attempt in history.attempts():
+        moments = (attempt.submitted, attempt.eligible, attempt.started, attempt.ended)
+        assert all(moment % SECOND == 0 for moment in moments if moment is not None), attempt
+    for spell in history.spells:
+        assert spell.began % SECOND == (spell.ended or 0) % SECOND == 0
 
 
 def test_an_attempt_goes_on_after_the_last_safe_checkpoint(history):

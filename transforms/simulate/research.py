@@ -192,7 +192,7 @@ class Lane:
         jobs = []
         for order, (gpus, cpus) in enumerate(sizes):
             start = began + order * 40 * SECOND
-            ended = start + whole_second(length * self.rng.uniform(0.3, 1)) // 2 + 5 * MINUTE
+            ended = start + whole_second(length * self.rng.uniform(0.15, 0.5)) + 5 * MINUTE
             jobs.append(Attempt(self._job(gpus, cpus), start, start, start, ended, "COMPLETED",
                                 "0:0", self.nodes))  # fmt: skip
             latest = max(latest, ended)
