@@ -160,7 +160,7 @@ def _identified(folded: pl.DataFrame, definition: str) -> pl.DataFrame:
     what = ["number", "source_table", "unit", "kind", "code", "device"]
     errors = folded.select(what).unique(maintain_order=True).with_row_index("what")
     named = (
-        folded.join(first.select("number", pl.Series("incident", ids)), on="number")
+        folded.join(first.select("number", pl.Series("incident", ids, pl.String)), on="number")
         .join(errors, on=what, maintain_order="left")
         .sort(TOTAL_ORDER)
     )

@@ -179,13 +179,16 @@ def _attributed(ended: pl.DataFrame, evidence: pl.DataFrame, held: pl.DataFrame)
     """Per attempt, the incidents that may explain its end, best first: attempt, incident, co_causes.
 
     The best rank wins, of these the first seen. A run that hung is looked at from its last
-    progress on: the cause lies there and not at the end.
+    progress on: the cause lies there and not at the end. What a node said before the attempt
+    began, or after the next one did, is theirs to explain.
     """
     window = ended.select(
         "attempt",
         "state",
-        (pl.min_horizontal("failed_at", "ended") - BEFORE).alias("from"),
-        (pl.col("ended") + AFTER).alias("to"),
+        pl.max_horizontal("started", pl.min_horizontal("failed_at", "ended") - BEFORE).alias(
+            "from"
+        ),
+        pl.min_horizontal("next_started", pl.col("ended") + AFTER).alias("to"),
     )
     hour = "1h"
     # Times are matched by the hour first: a node of a big fleet meets many jobs and many errors.
