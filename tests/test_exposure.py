@@ -356,6 +356,15 @@ def test_a_spell_belongs_to_the_day_it_began_whatever_the_window():
     assert whole["up_again"].to_list() == [at(60), at(24.5)]
 
 
+@pytest.mark.parametrize(("days_later", "end"), [(92, 95), (93, 93)])
+def test_records_far_behind_a_spells_first_day_no_longer_move_its_end(days_later, end):
+    """The recipe reads no further, and a longer window must not know more."""
+    states = [state("a", "DOWN", 12, 24 * days_later, "XID 79")]
+    states += [state("a", "DRAIN", 24 * days_later, 24 * 95, "XID 79")]
+    whole = made_repairs(states, seen=window(until=120, horizon=24 * 120))
+    assert whole["up_again"].to_list() == [at(24 * end)]
+
+
 def test_infinitehbd_by_way_of_the_inventory(shared_data):
     """400 servers x 348 days; 169 never fail and are known from the inventory alone.
 
