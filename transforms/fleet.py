@@ -2,7 +2,7 @@
 
 Exposure needs every node that could have failed, also those that never did. An inventory names
 them. A node that only the scheduler mentions is inferred: in the fleet since it first ran a job
-or changed state, with as many GPUs as any job had of it. (A submission is no evidence: the node
+or changed state, with as many GPUs as jobs ever had of it at once. (A submission is no evidence: the node
 was not chosen yet.)
 
 Sources may leave the cluster out. A row without one belongs to the cluster in which a node of
@@ -76,18 +76,30 @@ def place(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
 
 
 def _evidence(node_states: pl.DataFrame, job_attempts: pl.DataFrame) -> pl.DataFrame:
-    """Each sighting of a node: cluster, node, valid_from, gpus (UInt16)."""
+    """Each sighting of a node: cluster, node, valid_from, gpus (UInt16) that jobs had of it then."""
     count = pl.coalesce("node_count", pl.col("nodes").list.len())
-    share = (pl.col("gpus").fill_null(0) / count).ceil().clip(0, GPUS_LIMIT)
-    from_jobs = (
+    held = (
         job_attempts.filter(pl.col("started").is_not_null() & (pl.col("nodes").list.len() > 0))
         .select(
             "cluster",
             pl.col("nodes").alias("node"),
-            pl.col("started").alias("valid_from"),
-            share.cast(pl.UInt16).alias("gpus"),
+            "started",
+            "ended",
+            (pl.col("gpus").fill_null(0) / count).ceil().cast(pl.Int64).alias("gpus"),
         )
         .explode("node")
+    )
+    # Jobs that share a node add up; what ends with a job is free for the next of that instant.
+    changes = pl.concat(
+        [
+            held.select(*ID, pl.col("started").alias("valid_from"), "gpus"),
+            held.filter(pl.col("ended").is_not_null()).select(
+                *ID, pl.col("ended").alias("valid_from"), -pl.col("gpus")
+            ),
+        ]
+    ).sort(*ID, "valid_from", "gpus")
+    from_jobs = changes.with_columns(
+        pl.col("gpus").cum_sum().over(ID).clip(0, GPUS_LIMIT).cast(pl.UInt16)
     )
     from_states = node_states.select(
         *ID, pl.col("began").alias("valid_from"), pl.lit(0, pl.UInt16).alias("gpus")

@@ -95,7 +95,7 @@ def spells(frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     Sorted by key, began and ended; numbers rise within a key and say nothing across keys.
     """
     ordered = frame.sort(*by, "began", "ended")
-    over = list(by) or [pl.lit(0)]
+    over: list[str | pl.Expr] = list(by) or [pl.lit(0)]
     reached = ENDED.cum_max().over(over).shift(1).over(over)
     starts = (reached < BEGAN).fill_null(True)
     return ordered.with_columns(starts.cum_sum().over(over).cast(pl.UInt32).alias("spell"))
