@@ -1,34 +1,76 @@
-"""When a run stopped making progress, and which incident explains it (methods 2.9 stage 5, G-7).
+"""Runs that stopped making progress, when each thing happened, and why (methods 2.7, 2.9 stage 5).
 
-An attempt's end is an interruption when something was lost by it: its node failed, an incident
-explains it, or the run was training or went on later. A run's last cancel is its end, and a lone
-job that fails without a sign of trouble is its user's affair.
+A loss of a node always interrupts. Any other end does so if the run was training or was tried
+again within a day, or if a fault explains it; the end of a run that had finished does not, nor
+does a lone job that dies of its own error: no run was lost by it.
+Ends on purpose (time limit, cancel, preemption) are planned unless a fault or a hang came before
+them: people cancel jobs that hang.
 
-What may explain an end: a fault in the log, a recorded outage or a program's error explains any
-unplanned end; a node that the scheduler lost explains only NODE_FAIL, for that is how Slurm ends
-the jobs on it; a drain explains none, for it lets its jobs run on. A time limit or a cancel is
-planned, unless the log shows that the run hung before it.
+The cause is looked for on the attempt's own nodes, from ten minutes before its last progress to
+five minutes after its end, and never before the attempt began or after the run's next one did:
+an incident that ended one attempt must not be blamed for the next. What can explain an end
+depends on the end:
+
+    lost node (NODE_FAIL), boot, requeue   faults, recorded outages, a node that went down
+    FAILED                                 faults, recorded outages, a program's own error
+    OUT_OF_MEMORY                          faults that count, outages, a program's own error
+    CANCELLED, TIMEOUT                     faults that count and recorded outages, if no step was
+                                           completed after them; any fault, if the run hung. A
+                                           time limit without a log says nothing of a hang
+    the others                             nothing
+
+A drained node lets its job run on, so a drain by itself explains no end.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import polars as pl
 
-from transforms.ledger.lines import attempt_lines, on_lines
+from transforms.contract import UTC
+from transforms.ledger.lines import attempt_lines
+from transforms.progress import progress
 from transforms.tables.derived import INTERRUPTIONS
 
-BEFORE, AFTER = timedelta(minutes=10), timedelta(minutes=5)
-"""An incident is attributed when it touched a node of the attempt this near to its end."""
-GOES_ON = timedelta(hours=24)
-HANG = timedelta(minutes=10)
-"""No progress for this long before a planned end means that it was no plan."""
+MINUTE_MS = 60_000
+BEFORE_MS, AFTER_MS = 10 * MINUTE_MS, 5 * MINUTE_MS
+HANG_MS = 10 * MINUTE_MS
+SKEW_MS = 5_000
+AGAIN_MS = 24 * 60 * MINUTE_MS
+NEXT_MS = 13 * 24 * 60 * MINUTE_MS
+"""A return that took longer is not told: it may lie beyond the days that are read."""
 
-NODE_LOST = ("NODE_FAIL", "BOOT_FAIL")
-PLANNED = ("TIMEOUT", "CANCELLED", "PREEMPTED", "DEADLINE")
-ENDS = (*NODE_LOST, *PLANNED, "FAILED", "OUT_OF_MEMORY", "REQUEUED")
-EXPLAINS = ("counting", "corroborating", "outage", "program")
+ON_PURPOSE = ["TIMEOUT", "CANCELLED", "PREEMPTED", "DEADLINE", "REQUEUED", "COMPLETED"]
+EXPLAINS = {
+    **dict.fromkeys(
+        ("NODE_FAIL", "BOOT_FAIL", "REQUEUED"), ("counting", "corroborating", "outage", "down")
+    ),
+    "FAILED": ("counting", "corroborating", "outage", "program"),
+    "OUT_OF_MEMORY": ("counting", "outage", "program"),
+    "TIMEOUT": ("counting", "outage"),
+    "CANCELLED": ("counting", "outage"),
+}
+EXPLAINS_A_HANG = ("counting", "corroborating", "outage")
 
-ATTEMPT = ["cluster", "job_id", "submitted"]
+# Cause of an end that no incident explains: state, class, component, confidence.
+UNEXPLAINED = pl.DataFrame(
+    [
+        ("NODE_FAIL", "Unknown", "unknown node loss", 0.3),
+        ("BOOT_FAIL", "Unknown", "boot failure", 0.3),
+        ("FAILED", "Unknown", "user or unknown", 0.3),
+        ("OUT_OF_MEMORY", "Software (user)", "host out of memory", 0.8),
+        ("TIMEOUT", "Planned", "time limit", 0.95),
+        ("DEADLINE", "Planned", "deadline", 0.95),
+        ("PREEMPTED", "Planned", "preempted", 0.95),
+        ("COMPLETED", "Planned", "next job of the run", 0.95),
+        ("CANCELLED", "Human", "cancelled", 0.8),
+        ("REQUEUED", "Human", "requeued", 0.8),
+    ],
+    schema={
+        "state": pl.String, "state_class": pl.String, "state_part": pl.String,
+        "state_confidence": pl.Float64,
+    },
+    orient="row",
+)  # fmt: skip
 
 
 def find(
@@ -42,267 +84,178 @@ def find(
     incidents: pl.DataFrame,
     held: pl.DataFrame,
 ) -> pl.DataFrame:
-    """One row per interruption, in the columns of `interruptions`.
+    """Every interruption among the attempts, in the columns of its table.
 
-    `evidence` says which incident's errors touched which node when, `incidents` their class,
-    component and confidence, `held` which attempt (row of run_attempts) had which node.
+    `evidence` has incident, cluster, node, at, last, evidence and rank; `incidents` has incident,
+    class, component and confidence; `held` has attempt (row of `run_attempts`), cluster, node.
     """
-    attempts = _in_order(
-        run_attempts, horizon, _progress(run_attempts, horizon, steps, checkpoints, run_marks)
-    )
-    ended = attempts.filter(pl.col("state").is_in(ENDS), pl.col("ended").is_not_null())
-    found = _attributed(ended, evidence, held)
-    judged = _judged(ended.join(found, on="attempt", how="left"), incidents)
-    return judged.select(
-        pl.col(name).cast(dtype) for name, dtype in INTERRUPTIONS.dtypes.items()
-    ).unique(INTERRUPTIONS.key, keep="first", maintain_order=True)
-
-
-def _progress(
-    run_attempts: pl.DataFrame,
-    horizon: datetime,
-    steps: pl.DataFrame,
-    checkpoints: pl.DataFrame,
-    run_marks: pl.DataFrame,
-) -> pl.DataFrame:
-    """What each attempt's log says of its progress: one row per attempt that logged."""
     lines = attempt_lines(run_attempts, horizon)
-    # Logs are matched in whole milliseconds; instants are taken from the rows as they were told.
-    logged = {
-        name: on_lines(rows.with_row_index("row"), lines)
-        .select("row", "line")
-        .join(rows.with_row_index("row"), on="row")
-        for name, rows in (
-            ("steps", steps.select("cluster", "run", "job_id", "step", "began", "ended")),
-            (
-                "restores",
-                checkpoints.filter(pl.col("kind") == "restore").select(
-                    "cluster", "run", "job_id", "began", "block_ended"
-                ),
-            ),
-            ("marks", run_marks.select("cluster", "run", "job_id", "kind", "began", "ended")),
-        )
-    }
-    began, ended = pl.col("began"), pl.col("ended")
-    kind = pl.col("kind").cast(pl.String)
+    ends = _ends(run_attempts, lines, progress(lines, steps, checkpoints, run_marks))
+    causes = _causes(ends, evidence, held).join(incidents, on="incident", how="left")
+    judged = (
+        ends.join(causes, on="line", how="left")
+        .join(UNEXPLAINED, on="state", how="left")
+        .with_columns(is_explained=pl.col("incident").is_not_null())
+    )
+    explained, hung = pl.col("is_explained"), pl.col("hung")
+    again, state = pl.col("is_again"), pl.col("state")
+    is_stop = (
+        pl.when(state == "NODE_FAIL")
+        .then(True)
+        .when("finished")
+        .then(False)
+        .when(state == "COMPLETED")
+        .then(pl.col("logs") & again)
+        .otherwise(pl.col("logs") | again | (explained & ~pl.col("is_program")))
+    )
+    on_purpose = state.is_in(ON_PURPOSE)
+    exited = (pl.col("exit_code").fill_null(0) > 0) & (pl.col("signal").fill_null(0) == 0)
+    # A program that ends itself by an exit code, no hang before: its own error, as far as known.
+    own_error = (state == "FAILED") & exited
+    is_hang = hung & (on_purpose | (state == "FAILED")) & (state != "COMPLETED")
+    nothing_known = ~explained & is_hang
+    rows = judged.filter(is_stop).with_columns(
+        planned=on_purpose & ~explained & ~is_hang,
+        cause=pl.when(explained)
+        .then("class")
+        .when(nothing_known)
+        .then(pl.lit("Unknown"))
+        .when(own_error)
+        .then(pl.lit("Software (user)"))
+        .otherwise(pl.col("state_class").fill_null("Unknown")),
+        component=pl.when(explained)
+        .then("component")
+        .when(nothing_known)
+        .then(pl.lit("hang"))
+        .otherwise(pl.col("state_part").fill_null("ended in another state")),
+        confidence=pl.when(explained)
+        .then("confidence")
+        .when(nothing_known)
+        .then(0.3)
+        .when(own_error)
+        .then(0.5)
+        .otherwise(pl.col("state_confidence").fill_null(0.3)),
+        co_causes=pl.col("co_causes").fill_null([]),
+        decided_at=pl.col("ended"),
+        submitted=pl.col("submitted_at"),
+        nodes=pl.col("node_count"),
+    )
+    return _in_table(rows)
+
+
+def _in_table(rows: pl.DataFrame) -> pl.DataFrame:
+    """Instants from ms, one row per key: of two attempts that stop a run at once, the larger."""
+    instants = [n for n in rows.columns if n.endswith("_at") and n != "submitted_at"]
+    told = rows.with_columns(pl.col(n).cast(pl.Datetime("ms", "UTC")).cast(UTC) for n in instants)
     return (
-        lines.select("line", "cluster", "job_id", pl.col("submitted_at").alias("submitted"))
-        .join(
-            logged["steps"]
-            .group_by("line")
-            .agg(
-                pl.col("step").min().alias("first_step"),
-                pl.col("step").max().alias("last_step"),
-                began.min().alias("first_step_began"),
-                ended.max().alias("last_step_ended"),
-            ),
-            on="line",
-            how="left",
-        )
-        .join(
-            logged["restores"]
-            .group_by("line")
-            .agg(
-                pl.col("block_ended").min().alias("restored"),
-                pl.col("block_ended").max().alias("last_restored"),
-            ),
-            on="line",
-            how="left",
-        )
-        .join(
-            logged["marks"]
-            .group_by("line")
-            .agg(
-                began.filter(kind == "job_start").min().alias("process_began"),
-                ended.filter(kind == "init").max().alias("init_ended"),
-                began.filter(kind == "detected").sort().alias("detections"),
-            ),
-            on="line",
-            how="left",
-        )
-        .drop("line")
+        told.with_columns(pl.col("failed_at").dt.date().alias("day"))
+        .sort("planned", pl.col("gpus") * -1, "job_id", "submitted")
+        .unique(INTERRUPTIONS.key, keep="first", maintain_order=True)
+        .select(pl.col(n).cast(t) for n, t in INTERRUPTIONS.dtypes.items())
+        .sort(INTERRUPTIONS.key)
     )
 
 
-def _in_order(
-    run_attempts: pl.DataFrame, horizon: datetime, progress: pl.DataFrame
-) -> pl.DataFrame:
-    """Attempts that held nodes, in the order of their run, each beside the one that followed.
-
-    Instants of the next attempt carry the prefix next_; lost_from_step looks at the next attempt
-    that trained at all.
-    """
-    is_over = pl.col("ended") <= horizon
-    run = ["cluster", "run"]
-    ordered = (
-        run_attempts.with_row_index("attempt")
-        .filter(pl.col("started").is_not_null())
-        .with_columns(ended=pl.when(is_over).then("ended"))
-        .join(progress, on=ATTEMPT, how="left")
-        .sort(*run, "started", "submitted", "job_id")
+def _ends(attempts: pl.DataFrame, lines: pl.DataFrame, progress: pl.DataFrame) -> pl.DataFrame:
+    """Attempts that started and ended, with their last progress and the run's next attempt."""
+    told = attempts.with_row_index("attempt").select(
+        "attempt", "cluster", "job_id", "state", "exit_code", "signal", submitted_at="submitted"
     )
-    following = {
-        "next_started": "started",
-        "next_process_began": "process_began",
-        "next_restored": "restored",
-        "next_first_step_began": "first_step_began",
-    }
-    logs = pl.any_horizontal(
-        pl.col("first_step", "restored", "process_began", "init_ended").is_not_null()
+    has_started, is_pending = pl.col("started").is_not_null(), pl.col("ended").is_null()
+    tried = lines.join(progress, on="line").filter(has_started | is_pending).sort("line")
+    with_next = tried.with_columns(
+        next_asked=pl.col("submitted").shift(-1).over("run_line"),
+        allocated_at=pl.col("started").shift(-1).over("run_line"),
+        started_at=pl.col("process_began").shift(-1).over("run_line"),
+        restored_at=pl.col("restore_ended").shift(-1).over("run_line"),
+        resumed_at=pl.col("first_began").shift(-1).over("run_line"),
+        lost_from_step=pl.col("first_step").backward_fill().shift(-1).over("run_line"),
+        stepped_again=pl.col("first_began").backward_fill().shift(-1).over("run_line"),
     )
-    last_progress = pl.coalesce(
-        "last_step_ended",
-        pl.max_horizontal("last_restored", "init_ended"),
-        pl.when(logs).then("started"),
-        "ended",
-    )
+    started, ended = pl.col("started"), pl.col("ended")
+    starting = pl.max_horizontal("restore_ended", "init_ended", "started")
+    last = pl.when("logs").then(pl.coalesce("stepped_at", starting)).otherwise("ended")
+    active = pl.max_horizontal(
+        "stepped_at", "saved_at", "started",
+        # Somebody noticing is no activity.
+        pl.when(pl.col("noticed").list.len().fill_null(0) == 0).then("marked_at"), "init_ended",
+    )  # fmt: skip
+    is_soon = pl.col("allocated_at") - ended <= NEXT_MS
+    is_behind = (pl.col("lost_from_step") <= pl.col("last_step")).fill_null(True)
+    is_lost = is_behind & (pl.col("stepped_again") - ended <= NEXT_MS)
+    soon = ("allocated_at", "started_at", "restored_at", "resumed_at")
     return (
-        ordered.with_columns(pl.col(c).shift(-1).over(run).alias(n) for n, c in following.items())
+        with_next.filter(has_started & ~pl.col("is_open") & ended.is_not_null())
+        .join(told, on=["cluster", "job_id", "submitted_at"])
         .with_columns(
-            pl.col("first_step")
-            .fill_null(strategy="backward")
-            .shift(-1)
-            .over(run)
-            .alias("resumes_at_step"),
-            logs.alias("logs"),
+            *(pl.when(is_soon).then(name).alias(name) for name in soon),
+            failed_at=pl.min_horizontal(pl.max_horizontal(last, started), "ended"),
+            hung=pl.col("logs") & ~pl.col("finished") & (ended - active > HANG_MS),
+            is_again=(pl.col("next_asked") - ended <= AGAIN_MS).fill_null(False),
+            lost_from_step=pl.when(is_lost).then("lost_from_step"),
         )
-        .with_columns(
-            failed_at=pl.when("logs")
-            .then(pl.max_horizontal("started", pl.min_horizontal(last_progress, "ended")))
-            .otherwise("ended"),
-            goes_on=(pl.col("next_started") - pl.col("ended") <= GOES_ON).fill_null(False),
-        )
+        .with_columns(detected_at=_noticed_at())
     )
 
 
-def _attributed(ended: pl.DataFrame, evidence: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
-    """Per attempt, the incidents that may explain its end, best first: attempt, incident, co_causes.
+def _noticed_at() -> pl.Expr:
+    """The first mark of detection at or after the last progress, at the latest the end."""
+    late = pl.col("noticed").list.drop_nulls().fill_null([])
+    far = pl.lit(2**62, pl.Int64)
+    waits = (late - pl.col("failed_at")).list.eval(pl.when(pl.element() >= 0).then(pl.element()))
+    wait = waits.list.min().fill_null(far)
+    return pl.min_horizontal(pl.col("failed_at") + pl.min_horizontal(wait, 2**61), "ended")
 
-    The best rank wins, of these the first seen. A run that hung is looked at from its last
-    progress on: the cause lies there and not at the end. What a node said before the attempt
-    began, or after the next one did, is theirs to explain.
-    """
-    window = ended.select(
+
+def _causes(ends: pl.DataFrame, evidence: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
+    """The incident that best explains each end, and the others: line, incident, co_causes."""
+    allowed = pl.concat(
+        [
+            *(
+                pl.DataFrame({"state": [s] * len(e), "evidence": e, "if_hung": False})
+                for s, e in EXPLAINS.items()
+            ),
+            *(
+                pl.DataFrame({"state": s, "evidence": EXPLAINS_A_HANG, "if_hung": True})
+                for s in ("TIMEOUT", "CANCELLED")
+            ),
+        ]
+    ).unique()
+    places = ["cluster", "node"]
+    on_request = pl.col("state").is_in(["TIMEOUT", "CANCELLED"])
+    margin = (
+        pl.when(on_request & pl.col("logs") & ~pl.col("hung")).then(SKEW_MS).otherwise(BEFORE_MS)
+    )
+    windows = ends.filter(~((pl.col("state") == "TIMEOUT") & ~pl.col("logs"))).select(
+        "line",
         "attempt",
         "state",
-        pl.max_horizontal("started", pl.min_horizontal("failed_at", "ended") - BEFORE).alias(
-            "from"
-        ),
-        pl.min_horizontal("next_started", pl.col("ended") + AFTER).alias("to"),
+        "hung",
+        pl.max_horizontal(pl.col("failed_at") - margin, pl.col("started") - SKEW_MS).alias("since"),
+        # People cancel because of what they saw, not of what came after.
+        pl.when(on_request)
+        .then("ended")
+        .otherwise(pl.min_horizontal(pl.col("ended") + AFTER_MS, "allocated_at"))
+        .alias("until"),
     )
-    hour = "1h"
-    # Times are matched by the hour first: a node of a big fleet meets many jobs and many errors.
-    places = (
-        window.join(held.select("attempt", "cluster", "node"), on="attempt")
-        .with_columns(
-            hour=pl.datetime_ranges(
-                pl.col("from").dt.truncate(hour), pl.col("to").dt.truncate(hour), hour
-            )
-        )
-        .explode("hour")
-    )
-    errors = (
-        evidence.filter(pl.col("evidence").is_in([*EXPLAINS, "down"]))
-        .with_columns(
-            hour=pl.datetime_ranges(
-                pl.col("at").dt.truncate(hour), pl.col("last").dt.truncate(hour), hour
-            )
-        )
-        .explode("hour")
-    )
-    may_explain = pl.col("evidence").is_in(EXPLAINS) | pl.col("state").is_in(NODE_LOST)
-    return (
-        places.join(errors, on=["cluster", "node", "hour"])
-        .filter((pl.col("at") <= pl.col("to")) & (pl.col("last") >= pl.col("from")) & may_explain)
-        .group_by("attempt", "incident")
+    seen = evidence.with_columns(pl.col("at", "last").dt.epoch("ms"))
+    nodes = held.select("attempt", *places).join(seen.select(places).unique(), on=places)
+    found = (
+        windows.join(allowed, on="state")
+        .filter(pl.col("hung") | ~pl.col("if_hung"))
+        .join(nodes, on="attempt")
+        .join(seen, on=[*places, "evidence"])
+        .filter(pl.col("at") <= pl.col("until"), pl.col("last") >= pl.col("since"))
+        .group_by("line", "incident")
         .agg(
             pl.col("rank").min(),
             pl.col("at").min(),
             (pl.col("evidence") == "program").all().alias("is_program"),
         )
-        .sort("attempt", "rank", "at", "incident")
-        .group_by("attempt", maintain_order=True)
-        .agg(
-            pl.col("incident").first(),
-            pl.col("incident").slice(1).alias("co_causes"),
-            pl.col("is_program").first(),
-        )
+        .sort("line", "rank", "at", "incident")
     )
-
-
-def _judged(ends: pl.DataFrame, incidents: pl.DataFrame) -> pl.DataFrame:
-    """Tell interruptions from other ends, planned from unplanned, and name the cause."""
-    state = pl.col("state")
-    hung = pl.col("logs") & (pl.col("ended") - pl.col("failed_at") > HANG)
-    # A program's own error explains its end, but a lone job that dies of one lost no run.
-    is_fault = pl.col("incident").is_not_null() & ~pl.col("is_program").fill_null(True)
-    # Without a log, only a fault before a cancel says that a person saw a broken run and ended it.
-    broken = pl.when("logs").then(hung).otherwise((state == "CANCELLED") & is_fault)
-    is_planned = state.is_in(PLANNED) & ((state == "PREEMPTED") | ~broken)
-    lost_something = (
-        state.is_in(NODE_LOST)
-        | pl.col("goes_on")
-        | (~pl.col("planned") & (is_fault | pl.col("logs")))
+    return found.group_by("line", maintain_order=True).agg(
+        pl.col("incident").first(),
+        pl.col("incident").slice(1).alias("co_causes"),
+        pl.col("is_program").first(),
     )
-    facts = incidents.select("incident", "class", "component", pl.col("confidence").alias("sure"))
-    detected = pl.col("detections").list.eval(pl.element())
-    late = (
-        ends.select("attempt", "failed_at", "ended", detected.alias("detected"))
-        .explode("detected")
-        .filter(pl.col("detected").is_between("failed_at", "ended"))
-        .group_by("attempt")
-        .agg(pl.col("detected").min())
-    )
-    step_back = pl.col("resumes_at_step") <= pl.col("last_step")
-    return (
-        ends.with_columns(planned=is_planned)
-        .filter(lost_something)
-        .with_columns(
-            incident=pl.when(~pl.col("planned")).then("incident"),
-            co_causes=pl.when(~pl.col("planned")).then("co_causes").fill_null([]),
-        )
-        .join(facts, on="incident", how="left")
-        .join(late, on="attempt", how="left")
-        .with_columns(_cause(hung))
-        .with_columns(
-            day=pl.col("failed_at").dt.date(),
-            detected_at=pl.coalesce("detected", "ended"),
-            decided_at=pl.col("ended"),
-            allocated_at=pl.col("next_started"),
-            started_at=pl.col("next_process_began"),
-            restored_at=pl.col("next_restored"),
-            resumed_at=pl.col("next_first_step_began"),
-            nodes=pl.col("node_count"),
-            lost_from_step=pl.when(step_back.fill_null(True)).then("resumes_at_step"),
-        )
-        .sort("cluster", "run", "failed_at", "job_id", "submitted")
-    )
-
-
-def _cause(hung: pl.Expr) -> list[pl.Expr]:
-    """`cause`, `component` and `confidence`: the incident's, else what the end state tells."""
-    state = pl.col("state")
-    is_exit = (pl.col("exit_code").fill_null(0) != 0) & (pl.col("signal").fill_null(0) == 0)
-    told = pl.col("class").is_not_null()
-    by_state: list[tuple[pl.Expr, str, str, float]] = [
-        (pl.col("planned") & (state == "CANCELLED"), "Human", "cancelled", 0.9),
-        (pl.col("planned") & (state == "PREEMPTED"), "Planned", "preempted", 0.9),
-        (pl.col("planned"), "Planned", "time limit", 0.9),
-        (state.is_in(NODE_LOST), "Unknown", "unknown node loss", 0.3),
-        (state == "OUT_OF_MEMORY", "Software (user)", "out of memory", 0.5),
-        (hung & state.is_in(PLANNED), "Unknown", "hang", 0.3),
-        (is_exit, "Software (user)", "user or unknown", 0.5),
-        (pl.lit(True), "Unknown", "user or unknown", 0.3),
-    ]
-
-    def first(place: int) -> pl.Expr:
-        chosen = pl.lit(None)
-        for when, *what in reversed(by_state):
-            chosen = pl.when(when).then(pl.lit(what[place])).otherwise(chosen)
-        return chosen
-
-    return [
-        pl.when(told).then(pl.col("class").cast(pl.String)).otherwise(first(0)).alias("cause"),
-        pl.when(told).then("component").otherwise(first(1)).alias("component"),
-        pl.when(told).then("sure").otherwise(first(2)).alias("confidence"),
-    ]

@@ -39,7 +39,9 @@ def severity() -> pl.Expr:
 def confidence() -> pl.Expr:
     """0..1 from the root's class, evidence and prior, and the number of `witnesses`."""
     evidence = pl.col("evidence")
-    is_strong = (evidence == "outage") | ((evidence == "counting") & (pl.col("prior") == "hardware"))
+    is_strong = (evidence == "outage") | (
+        (evidence == "counting") & (pl.col("prior") == "hardware")
+    )
     more = pl.col("witnesses") > 1
     return (
         pl.when(pl.col("class") == "Unknown")
