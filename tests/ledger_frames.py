@@ -14,7 +14,7 @@ DAY_S = 86_400
 
 
 def at(seconds: float | None) -> datetime | None:
-    return None if seconds is None else MONDAY + timedelta(milliseconds=round(seconds * 1000))
+    return None if seconds is None else MONDAY + timedelta(microseconds=round(seconds * 1e6))
 
 
 def rows(name: str, *given: dict[str, Any]) -> pl.DataFrame:

@@ -1,0 +1,497 @@
+"""The GPU-time ledger on small histories whose every second is known (methods G-1 to G-10)."""
+
+import polars as pl
+import pytest
+from ledger_frames import (
+    DAY_S,
+    accounts,
+    at,
+    attempt,
+    leaves,
+    logged,
+    mark,
+    node,
+    rows,
+    save,
+    step_rows,
+    stop,
+)
+
+from transforms import money
+from transforms.checkpoints import last_durable
+from transforms.ledger.readouts import assumed_rework_gpu_ms, google_runtime_goodput, read_out
+
+MS = 1000
+NODES = ["n1", "n2"]
+FLEET = [node("n1"), node("n2")]
+
+
+def state(name, began, ended, state="DOWN*", reason="Not responding"):
+    return {
+        "cluster": "c", "node": name, "began": began, "ended": ended, "state": state,
+        "reason": reason, "file": "events", "line_no": 1,
+    }  # fmt: skip
+
+
+def incident(name, began, nodes, klass="GPU"):
+    return {
+        "incident": name, "day": at(began).date(), "cluster": "c", "began": began, "ended": began,
+        "node": nodes[0], "device": "", "nodes": nodes, "gpus": [], "class": klass,
+        "component": "lost", "root_kind": "xid", "root_code": 79, "severity": "S1",
+        "confidence": 1.0, "events": 1, "definition": "coalesced-180s", "counts": True,
+        "interrupts": 1,
+    }  # fmt: skip
+
+
+def two_hours_of_sixteen_gpus():
+    """The job of methods G-1, failure and all; n1 is what broke."""
+    first = attempt(300, 4170, NODES, eligible=0, state="NODE_FAIL")
+    second = attempt(4350, None, NODES, eligible=4170)
+    return {
+        "horizon": 7200,
+        "fleet": FLEET,
+        "run_attempts": [first, second],
+        "steps": [
+            *step_rows(1, 480, [10] * 180),
+            *step_rows(181, 2310, [10] * 120),
+            *step_rows(301, 3510, [10] * 36),
+            *step_rows(301, 4530, [10] * 180, restart=1),
+            *step_rows(481, 6360, [14] * 60, restart=1),
+        ],
+        "run_marks": [
+            mark("job_start", 302, 302),
+            mark("init", 300, 480),
+            mark("init", 4350, 4530, restart=1),
+        ],
+        "checkpoints": [
+            save(180, 2280, 2310, 2400),
+            save(300, 3510, 3510, 3600),
+            save(480, 6330, 6360, 6400),
+        ],
+        "interruptions": [stop(first, 3870, 4170, incident="i1")],
+        "incidents": [incident("i1", 3870, ["n1"])],
+        "node_states": [state("n1", 4170, 4350)],
+    }
+
+
+@pytest.fixture(scope="module")
+def job():
+    return accounts(**two_hours_of_sixteen_gpus())
+
+
+def seconds(account: pl.DataFrame, gpus: int = 16) -> dict[str, float]:
+    return {leaf: gpu_ms / gpus / MS for leaf, gpu_ms in leaves(account).items()}
+
+
+class TestMethodsExamples:
+    def test_x19_every_total(self, job, golden):
+        want = golden["X19_identity"]
+        found = seconds(job["run_time"])
+        kept = found.pop("ideal") + found.pop("slow")
+        assert kept == want["productive"]
+        assert found == {
+            "queue_wait": want["queue"],
+            "init": want["init"],
+            "ckpt_stall": want["ckpt_stall"],
+            "step_lost": want["lost"],
+            "hang": want["hang"],
+            "repair_wait": want["repair_wait"],
+        }
+        assert job["run_time"]["gpu_ms"].sum() == want["gpu_seconds"] * MS
+
+    def test_x19_read_outs(self, job, golden):
+        want = golden["X19_identity"]
+        found = read_out(leaves(job["run_time"]))
+        assert found.goodput == pytest.approx(want["goodput_wall"], rel=1e-12)
+        assert found.ettr_unqueued == pytest.approx(want["ettr_alloc"], rel=1e-12)
+        assert found.ettr_meta == found.goodput
+        assert found.coverage == 1
+        # The product form: not queued x kept of the rest x program efficiency.
+        product = 6900 / 7200 * found.ettr_unqueued * found.program_goodput
+        assert product == pytest.approx(0.75, rel=1e-12)
+
+    def test_x19b_slow_steps(self, job, golden):
+        want = golden["X19b_straggler"]
+        found = seconds(job["run_time"])
+        assert (found["ideal"], found["slow"]) == (want["ideal"], want["straggler"])
+        efficiency = read_out(leaves(job["run_time"])).program_goodput
+        assert efficiency == pytest.approx(want["program_eff"], rel=1e-12)
+
+    def test_x19_steps_after_the_last_checkpoint_are_provisional(self, job):
+        loose = job["run_time"].filter("provisional")
+        assert loose["gpu_ms"].sum() == 840 * 16 * MS
+
+    def test_x19_every_loss_has_its_owner(self, job):
+        owned = leaves(job["run_time"], "leaf", "cause", "incident")
+        keys = {key for key in owned if key[0] not in ("ideal", "slow")}
+        assert keys == {
+            ("queue_wait", "start-up", ""),
+            ("init", "start-up", ""),
+            ("init", "GPU", "i1"),
+            ("ckpt_stall", "insurance", ""),
+            ("step_lost", "GPU", "i1"),
+            ("hang", "GPU", "i1"),
+            ("repair_wait", "GPU", "i1"),
+        }
+
+    def test_x19_the_fleet_waits_only_with_the_nodes_that_are_well(self, job):
+        found = leaves(job["gpu_time"], "leaf", "run", "incident")
+        assert found[("repair_wait", "r", "i1")] == 180 * 8 * MS
+        assert found[("down", "", "i1")] == 180 * 8 * MS
+        assert job["gpu_time"]["gpu_ms"].sum() == 7200 * 16 * MS
+
+    def test_x44_lost_steps_stay_in_the_week_in_which_they_ran(self, golden):
+        want = golden["X44_boundary"]
+        monday = 7 * DAY_S
+        first = attempt(monday - 90 * 60, monday + 60 * 60, NODES)
+        second = attempt(monday + 60 * 60, monday + 61 * 60, NODES)
+        account = accounts(
+            days=(6, 8),
+            fleet=FLEET,
+            run_attempts=[first, second],
+            steps=[
+                *step_rows(100, monday - 90 * 60, [60] * 150),
+                *step_rows(100, monday + 60 * 60, [60], restart=1),
+            ],
+            interruptions=[stop(first, monday + 60 * 60, monday + 60 * 60)],
+        )["run_time"]
+        lost = leaves(account.filter(leaf="step_lost"), "day")
+        assert [lost[day] / 16 / MS / 60 for day in sorted(lost)] == [want["before"], want["after"]]
+        assert sum(lost.values()) == want["lost_total"] * 60 * 16 * MS
+
+    def test_x37_google_s_runtime_form(self, golden):
+        assert google_runtime_goodput(60, 20, 5, 3) == pytest.approx(
+            golden["X37_google_runtime"]["v"], rel=1e-12
+        )
+
+    def test_x38_rework_where_no_log_tells(self, golden):
+        minute = 60 * MS
+        found = assumed_rework_gpu_ms(100 * minute, 1024) + assumed_rework_gpu_ms(20 * minute, 8)
+        assert money.gpu_hours(found) == pytest.approx(
+            golden["X38_goodput_loss"]["gpuh"], rel=1e-12
+        )
+
+    def test_x18_and_x36_money(self, golden):
+        want, hang = golden["X18_money"], golden["X36_hang"]
+        price = money.implied_price_per_gpu_hour(1.25e9, 100_000, 720)
+        assert price == pytest.approx(want["per_gpu_hour_720"], rel=1e-12)
+        assert money.implied_price_per_gpu_hour(1.25e9, 100_000, 730.5) == pytest.approx(
+            want["per_gpu_hour_730"], rel=1e-12
+        )
+        assert money.cost_of_lost_goodput(1.25e9, 0.99) == pytest.approx(want["one_point"])
+        assert money.cost_of_lost_goodput(1.25e9, 0.44) == pytest.approx(want["lost_44"])
+        assert money.cost_of_standstill(100_000, 1, price) == pytest.approx(
+            want["per_minute_fleet"]
+        )
+        assert money.cost_of_standstill(100_000, 15, price) == pytest.approx(
+            want["interruption_10min_rework5"]
+        )
+        half_an_hour = 100_000 * 30 * 60 * MS
+        assert money.gpu_hours(half_an_hour) == hang["timeout30"]
+        assert money.cost(half_an_hour, 17.36) == pytest.approx(hang["cost"])
+        assert money.cost_of_standstill(100_000, 0.5, 17.36) == pytest.approx(hang["detect30s"])
+
+
+def run(attempts, horizon=None, **given):
+    return accounts(horizon=horizon, fleet=FLEET, run_attempts=attempts, **given)["run_time"]
+
+
+class TestKeptOrLost:
+    def test_a_manual_rollback_inside_an_attempt_is_a_person_s(self):
+        one = attempt(0, 100, NODES)
+        found = run([one], steps=[*step_rows(1, 0, [10] * 6), *step_rows(4, 60, [10] * 4)])
+        assert leaves(found, "leaf", "cause") == {
+            ("ideal", ""): 70 * 16 * MS,
+            ("step_lost", "Human"): 30 * 16 * MS,
+        }
+
+    def test_a_rollback_to_an_older_checkpoint_without_a_failure_is_a_person_s(self):
+        done = attempt(0, 60, NODES, state="COMPLETED")
+        again = attempt(60, 100, NODES, job_id="2")
+        steps = [*step_rows(1, 0, [10] * 6), *step_rows(3, 60, [10] * 4, job_id="2")]
+        found = leaves(run([done, again], steps=steps), "leaf", "cause")
+        assert found[("step_lost", "Human")] == 40 * 16 * MS
+
+    def test_of_two_attempts_at_once_the_later_is_kept(self):
+        zombie = attempt(0, 100, NODES)
+        heir = attempt(50, 100, ["n3", "n4"], job_id="2")
+        found = accounts(
+            fleet=[*FLEET, node("n3"), node("n4")],
+            run_attempts=[zombie, heir],
+            steps=[*step_rows(1, 0, [10] * 10), *step_rows(4, 50, [10] * 5, job_id="2")],
+        )["run_time"]
+        assert leaves(found) == {"ideal": 80 * 16 * MS, "step_lost": 70 * 16 * MS}
+
+    def test_a_crash_loop_leaves_lost_steps_with_the_failure_that_lost_them(self):
+        first = attempt(0, 100, NODES)
+        dud = attempt(100, 110, NODES, submitted=100)
+        third = attempt(110, 200, NODES, submitted=110)
+        found = run(
+            [first, dud, third],
+            steps=[*step_rows(1, 0, [10] * 10), *step_rows(6, 110, [10] * 9)],
+            run_marks=[mark("init", 100, None)],
+            interruptions=[
+                stop(first, 100, 100, incident="i1"),
+                stop(dud, 105, 110, incident="i2", cause="Host"),
+            ],
+        )
+        owned = leaves(found, "leaf", "incident")
+        assert owned[("step_lost", "i1")] == 50 * 16 * MS
+        assert owned[("init", "i1")] == 10 * 16 * MS
+
+    def test_what_two_ranks_log_of_one_step_is_one_step(self):
+        one = attempt(0, 100, NODES)
+        steps = step_rows(1, 0, [10] * 10) + [
+            {**row, "began": row["began"] + 0.25, "ended": row["ended"] - 0.25}
+            for row in step_rows(1, 0, [10] * 10)
+        ]
+        assert leaves(run([one], horizon=100, steps=steps)) == {"ideal": 100 * 16 * MS}
+
+    def test_planned_stops_own_their_losses_as_planned(self):
+        first = attempt(0, 100, NODES, state="CANCELLED")
+        second = attempt(120, 200, NODES, submitted=110)
+        found = run(
+            [first, second],
+            steps=[*step_rows(1, 0, [10] * 9), *step_rows(8, 130, [10] * 7)],
+            interruptions=[stop(first, 90, 100, planned=True, cause="Human")],
+        )
+        assert leaves(found.filter(leaf="step_lost"), "cause") == {"Planned": 20 * 16 * MS}
+        assert leaves(found, "leaf", "cause")[("queue_wait", "Planned")] == 20 * 16 * MS
+
+
+class TestIdealStep:
+    def test_a_checkpoint_in_a_step_costs_it_neither_ideal_nor_slow_time(self):
+        one = attempt(0, 120, NODES)
+        steps = step_rows(1, 0, [10] * 10 + [20])
+        found = run([one], steps=steps, checkpoints=[save(10, 102, 109, 110)])
+        assert seconds(found) == {"ideal": 110, "slow": 3, "ckpt_stall": 7}
+
+    def test_the_ideal_is_the_tenth_percentile_of_the_first_200_steps(self):
+        """A run that speeds up later was not slow by its first ideal; one that slows down is."""
+        lengths = [10] * 19 + [11] * 181 + [5] * 100 + [12] * 100
+        one = attempt(0, sum(lengths), NODES)
+        found = seconds(run([one], steps=step_rows(1, 0, lengths)))
+        # Of 200 the 20th smallest: 11 s, since only 19 took less.
+        assert found == {"ideal": sum(min(n, 11) for n in lengths), "slow": 100}
+
+    def test_each_gpu_count_has_its_own_ideal(self):
+        first = attempt(0, 100, NODES)
+        small = attempt(100, 200, ["n1"], submitted=100)
+        steps = [*step_rows(1, 0, [10] * 10), *step_rows(11, 100, [20] * 5)]
+        assert "slow" not in leaves(run([first, small], steps=steps))
+
+    def test_lost_steps_are_not_slow(self):
+        first = attempt(0, 100, NODES)
+        second = attempt(100, 150, NODES, submitted=100)
+        steps = [*step_rows(1, 0, [10, 10, 80]), *step_rows(3, 100, [10] * 5)]
+        assert leaves(run([first, second], steps=steps)) == {
+            "ideal": 70 * 16 * MS,
+            "step_lost": 80 * 16 * MS,
+        }
+
+
+class TestStopping:
+    def test_without_a_log_nothing_is_measured(self):
+        found = run([attempt(0, 100, NODES, logs_steps=False)])
+        assert leaves(found, "leaf", "cause") == {("not_measured", ""): 100 * 16 * MS}
+
+    def test_a_logging_attempt_without_evidence_is_unknown(self):
+        found = run([attempt(0, 100, NODES)])
+        assert leaves(found, "leaf", "cause") == {("unknown", "start-up"): 100 * 16 * MS}
+
+    def test_a_watchdog_parts_the_hang_from_the_decision(self):
+        one = attempt(0, 100, NODES, state="FAILED")
+        found = run(
+            [one],
+            steps=step_rows(1, 0, [10] * 3),
+            run_marks=[mark("detected", 70, 70)],
+            interruptions=[stop(one, 30, 70)],
+        )
+        assert seconds(found) == {"ideal": 30, "hang": 40, "decide": 30}
+
+    def test_a_start_up_that_fails_is_start_up_until_it_is_noticed(self):
+        one = attempt(0, 100, NODES, state="FAILED")
+        found = run(
+            [one],
+            run_marks=[mark("job_start", 5, 5), mark("init", 6, None), mark("detected", 60, 60)],
+            interruptions=[stop(one, 0, 60)],
+        )
+        assert seconds(found) == {"init": 60, "decide": 40}
+
+    def test_time_to_the_first_sign_of_a_process_is_start_up(self):
+        one = attempt(0, 100, NODES)
+        found = run([one], run_marks=[mark("job_start", 5, 5)], steps=step_rows(1, 40, [10] * 6))
+        assert seconds(found) == {"init": 40, "ideal": 60}
+
+    def test_between_training_and_release_the_gpus_stand_idle(self):
+        one = attempt(0, 100, NODES, state="COMPLETED")
+        found = run([one], steps=step_rows(1, 0, [10] * 8), run_marks=[mark("finished", 85, 85)])
+        assert seconds(found) == {"ideal": 80, "unknown": 5, "drain_idle": 15}
+
+    def test_pauses_are_cut_out_of_steps_and_restore_comes_before_init(self):
+        one = attempt(0, 100, NODES)
+        found = run(
+            [one],
+            steps=step_rows(1, 40, [60]),
+            run_marks=[
+                mark("init", 0, 30),
+                mark("eval", 50, 60),
+                mark("data_wait", 55, 65),
+            ],
+            checkpoints=[logged(kind="restore", step=0, began=20, block_ended=40)],
+        )
+        assert seconds(found) == {
+            "init": 20, "restore": 20, "eval_or_custom": 5, "data_stall": 10, "ideal": 45,
+        }  # fmt: skip
+
+    def test_a_save_that_never_let_go_is_part_of_the_hang(self):
+        one = attempt(0, 100, NODES, state="FAILED")
+        found = run(
+            [one],
+            steps=step_rows(1, 0, [10] * 5),
+            checkpoints=[save(5, 50, None, None)],
+            interruptions=[stop(one, 50, 100)],
+        )
+        assert seconds(found) == {"ideal": 50, "hang": 50}
+
+    def test_a_log_that_outlives_its_allocation_is_cut_to_it(self):
+        """A node's clock five seconds ahead adds no GPU time."""
+        found = run([attempt(0, 50, NODES)], steps=step_rows(1, 5, [10] * 5))
+        assert seconds(found) == {"init": 5, "ideal": 45}
+
+
+class TestWaiting:
+    def waits(self, attempts, **given):
+        found = run(attempts, **given).filter(pl.col("leaf").is_in(["queue_wait", "repair_wait"]))
+        return seconds(found)
+
+    def test_a_request_that_names_no_gpus_waits_for_as_many_as_before(self):
+        before = attempt(0, 100, NODES)
+        pending = attempt(None, None, [], eligible=100, submitted=100)
+        pending |= {"nodes": None}
+        assert self.waits([before, pending], horizon=160) == {"queue_wait": 60}
+
+    def test_a_request_that_may_not_start_yet_is_no_wait(self):
+        before = attempt(0, 100, NODES)
+        held = {**attempt(None, None, [], submitted=0, gpus=16), "nodes": None}
+        assert self.waits([before, held | {"job_id": "2"}], horizon=160) == {}
+
+    def test_a_run_with_gpus_does_not_wait(self):
+        zombie = attempt(0, 200, NODES)
+        heir = attempt(150, 200, NODES, job_id="2", eligible=20)
+        assert self.waits([zombie, heir]) == {}
+
+    def test_it_is_repair_only_while_an_old_node_is_out(self):
+        before = attempt(0, 100, NODES, state="NODE_FAIL")
+        after = attempt(300, 400, ["n2", "n3"], submitted=100)
+        found = self.waits(
+            [before, after],
+            node_states=[state("n1", 120, 150), state("n1", 140, 200), state("n3", 200, 290)],
+        )
+        assert found == {"queue_wait": 120, "repair_wait": 80}
+
+    def test_the_fleet_counts_a_wait_only_on_nodes_that_no_job_uses(self):
+        before = attempt(0, 100, NODES)
+        after = attempt(200, 300, NODES, submitted=100)
+        other = attempt(100, 150, ["n1"], run="o", job_id="9", gpus=2, logs_steps=False)
+        found = accounts(fleet=FLEET, run_attempts=[before, after, other])
+        assert leaves(found["run_time"])["queue_wait"] == 100 * 16 * MS
+        assert leaves(found["gpu_time"])["queue_wait"] == (100 + 50) * 8 * MS
+
+
+class TestNodes:
+    def physical(self, attempts, fleet=FLEET, **given):
+        found = accounts(fleet=fleet, run_attempts=attempts, horizon=100, **given)["gpu_time"]
+        assert found["gpu_ms"].sum() == sum(n["gpus"] for n in fleet) * 100 * MS
+        return {leaf: gpu_ms / 100 / MS for leaf, gpu_ms in leaves(found, "leaf", "run").items()}
+
+    def test_shares_that_do_not_divide_go_to_the_first_nodes(self):
+        nine = attempt(0, 100, ["n2", "n1"], gpus=9, logs_steps=False)
+        four = attempt(0, 100, ["n1"], gpus=4, logs_steps=False, job_id="2", run="q")
+        # n1 gives 5 to the first and has 3 left for the second.
+        assert self.physical([nine, four]) == {
+            ("not_measured", "r"): 9, ("not_measured", "q"): 3, ("idle", ""): 4,
+        }  # fmt: skip
+
+    def test_a_node_that_no_fleet_knows_counts_for_the_run_alone(self):
+        one = attempt(0, 100, ["n1", "nowhere"], logs_steps=False)
+        found = accounts(fleet=FLEET, run_attempts=[one], horizon=100)
+        assert leaves(found["run_time"]) == {"not_measured": 1600 * MS}
+        assert leaves(found["gpu_time"]) == {"not_measured": 800 * MS, "idle": 800 * MS}
+
+    def test_a_job_without_gpus_takes_none(self):
+        cpus = attempt(0, 100, ["n1"], gpus=0, logs_steps=False)
+        assert self.physical([cpus]) == {("idle", ""): 16}
+
+    @pytest.mark.parametrize(
+        ("word", "reason", "leaf"),
+        [
+            ("DRAIN", "XID 79 GPU has fallen off the bus", "down"),
+            ("DOWN*", "Not responding", "down"),
+            ("MAINT", "firmware", "maintenance"),
+            ("UNK", "cold-start", "unobserved"),
+        ],
+    )
+    def test_a_job_keeps_its_gpus_whatever_the_node_s_state(self, word, reason, leaf):
+        two = attempt(0, 100, ["n1"], gpus=2, logs_steps=False)
+        found = self.physical([two], node_states=[state("n1", -50, None, word, reason)])
+        assert found == {("not_measured", "r"): 2, (leaf, ""): 6, ("idle", ""): 8}
+
+    def test_the_incident_that_took_a_node_out_owns_its_time(self):
+        found = accounts(
+            fleet=FLEET,
+            horizon=100,
+            node_states=[state("n1", 10, 90), state("n2", 20, 40, "DOWN*", "DIMM failed")],
+            incidents=[incident("i1", 5, ["n1"], "NVLink")],
+        )["gpu_time"]
+        assert leaves(found.filter(leaf="down"), "cause", "incident") == {
+            ("NVLink", "i1"): 80 * 8 * MS,
+            ("Host", ""): 20 * 8 * MS,
+        }
+
+    def test_a_record_without_a_cluster_counts_where_its_node_is(self):
+        one = attempt(0, 100, ["n1"], cluster="", logs_steps=False)
+        found = accounts(fleet=FLEET, run_attempts=[one], horizon=100)
+        assert leaves(found["gpu_time"], "cluster") == {"c": 1600 * MS}
+        assert leaves(found["run_time"], "cluster") == {"": 800 * MS}
+
+    def test_a_node_counts_only_while_it_is_in_the_fleet(self):
+        one = attempt(0, 100, ["n1"], logs_steps=False)
+        fleet = [node("n1", valid_from=20, valid_to=60), node("n1", gpus=4, valid_from=60)]
+        found = accounts(fleet=fleet, run_attempts=[one], horizon=100)["gpu_time"]
+        assert leaves(found) == {"not_measured": (40 * 8 + 40 * 4) * MS}
+
+
+def test_an_empty_lake_has_empty_accounts():
+    assert all(account.is_empty() for account in accounts().values())
+
+
+def test_days_past_the_horizon_hold_nothing():
+    found = accounts(days=(0, 3), horizon=DAY_S + 7.0004, fleet=[node("n1")])["gpu_time"]
+    assert found["gpu_ms"].to_list() == [8 * DAY_S * MS, 8 * 7 * MS]
+
+
+def test_instants_are_cut_to_milliseconds_before_anything_is_subtracted():
+    """Each of three steps of 0.9996 ms would be 0 ms by itself; together they are 3 ms."""
+    began, length = 0.0005, 0.0009996
+    found = run(
+        [attempt(began, began + 3 * length, NODES)], steps=step_rows(1, began, [length] * 3)
+    )
+    assert found["gpu_ms"].sum() == 3 * 16
+
+
+def test_the_last_durable_checkpoint_is_the_last_that_was_safe_by_then():
+    saves = rows(
+        "checkpoints",
+        save(10, 100, 105, 150),
+        save(20, 200, 205, None),
+        {**save(30, 300, 305, 350), "ok": False},
+        save(40, 400, 405, 450),
+        logged(kind="restore", step=10, began=460, block_ended=470),
+    )
+    moments = pl.DataFrame({"run": ["r"] * 4, "at": [at(s) for s in (149, 150, 449, 500)]}).cast(
+        {"at": pl.Datetime("us", "UTC")}
+    )
+    found = last_durable(saves, moments, by=["run"])
+    assert found["saved_step"].to_list() == [None, 10, 10, 40]
+    assert found["saved_at"].to_list() == [None, at(100), at(100), at(400)]
