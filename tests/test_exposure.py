@@ -12,7 +12,8 @@ from transforms import tables
 from transforms.exposure import exposure
 from transforms.failures import failures
 from transforms.fleet import fleet, place
-from transforms.recipes import Window
+from transforms.mtbf import rates
+from transforms.recipes import RECIPES, Window
 from transforms.repairs import repairs
 
 DAY = timedelta(days=1)
@@ -365,7 +366,7 @@ def test_records_far_behind_a_spells_first_day_no_longer_move_its_end(days_later
     assert whole["up_again"].to_list() == [at(24 * end)]
 
 
-def test_infinitehbd_by_way_of_the_inventory(shared_data):
+def test_infinitehbd_under_both_definitions(shared_data):
     """400 servers x 348 days; 169 never fail and are known from the inventory alone.
 
     The trace counts its days from 1: its last event, at 348.98, lies on the 348th.
@@ -381,12 +382,33 @@ def test_infinitehbd_by_way_of_the_inventory(shared_data):
             tickets.append(outage(fault[0], *hours_out, str(len(tickets)), cause=fault[1]))
     faulty = sorted({t["unit"] for t in tickets})
     servers = faulty + [f"silent-{k}" for k in range(400 - len(faulty))]
-    nodes = inventory(*({"node": s, "valid_from": START} for s in servers))
     seen = window(until=348, horizon=348 * 24)
-    found = at_risk(nodes, recorded=tickets, seen_through=seen)
-    days = {clock: ms / 24 for clock, ms in hours(found).items()}
-    assert (len(tickets), len(faulty), len(found)) == (584, 231, 139_200)
+    none = {name: tables.BY_NAME[name].empty() for name in tables.BY_NAME}
+    nodes = inventory(*({"node": s, "valid_from": START} for s in servers))
+    lake = none | {"nodes": nodes, "outages": rows("outages", *tickets)}
+    for recipe in RECIPES:
+        if recipe.makes[0].name != "gpu_time":
+            lake = lake | recipe.by(
+                seen, **{table.name: lake[table.name] for table in recipe.reads}
+            )
+    days = {clock: ms / 24 for clock, ms in hours(lake["exposure"]).items()}
+    assert (len(tickets), len(faulty), len(lake["exposure"])) == (584, 231, 139_200)
     assert days["wall_ms"] == 139_200
     assert days["down_ms"] == pytest.approx(3_231.32, abs=0.005)
     assert days["in_service_ms"] / days["wall_ms"] == pytest.approx(0.97679, abs=5e-6)
-    assert days["in_service_ms"] / 584 == pytest.approx(232.82, abs=0.005)
+    found = rates(lake["failures"], lake["exposure"]).filter(pl.col("class") == "all")
+    mtbf_days = {
+        (definition, clock): (failures, round(hours / 24, 2))
+        for definition, clock, failures, hours in found.filter(pl.col("clock") != "allocated")
+        .select("definition", "clock", "failures", "mtbf_hours")
+        .iter_rows()
+    }
+    assert mtbf_days == {
+        ("as-recorded", "wall"): (584, 238.36),
+        ("as-recorded", "in_service"): (584, 232.82),
+        ("coalesced-180s", "wall"): (577, 241.25),
+        ("coalesced-180s", "in_service"): (577, 235.65),
+    }
+    # Two outages begin while another of their server lasts; an incident began every spell.
+    assert lake["repairs"].height == 582
+    assert lake["repairs"]["incident"].null_count() == 0

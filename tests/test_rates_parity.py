@@ -121,7 +121,10 @@ def test_repair_times_agree_with_open_repairs_among_them(seed):
     seen = {"day": FIRST + timedelta(days=1), "cluster": "x", "node": "0", "wall_ms": 16 * HOUR_MS}
     exposure = pl.DataFrame([seen], schema=tables.BY_NAME["exposure"].dtypes)
     connection = connect(
-        repairs=repairs, exposure=exposure, outages=tables.BY_NAME["outages"].empty()
+        repairs=repairs,
+        exposure=exposure,
+        fleet=tables.BY_NAME["fleet"].empty(),
+        outages=tables.BY_NAME["outages"].empty(),
     )
     (row,) = answer(connection, (SQL / "views" / "repair_times.sql").read_text()).to_dicts()
     truth = repair_times(hours.tolist(), is_open.tolist())

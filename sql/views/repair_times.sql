@@ -10,10 +10,20 @@
 --   median_hours, p90_hours   Kaplan-Meier (h): open ones count as lasting so far; null where
 --                    too many are open to say
 --   out_hours        time out, open ones up to the last instant derived (h)
-WITH horizon AS (
-    -- A node in the fleet all of the last day has wall time up to the last instant observed.
-    SELECT max(epoch_ms(day::TIMESTAMP) + wall_ms) AS now_ms
+WITH commissioned AS (
+    SELECT
+        cluster,
+        node,
+        epoch_ms(min(valid_from)) AS from_ms
+    FROM fleet
+    GROUP BY ALL
+),
+
+horizon AS (
+    -- A node that is still in the fleet has wall time up to the last instant observed.
+    SELECT max(greatest(epoch_ms(day::TIMESTAMP), from_ms) + wall_ms) AS now_ms
     FROM exposure
+    LEFT JOIN commissioned USING (cluster, node)
 ),
 
 repairs_in_ms AS (
