@@ -36,6 +36,11 @@ crash: venv  ## kill -9 at 50 random instants of ingest and derive, then compare
 bench: venv  ## ratios against peers, in CPU-seconds
 	@for file in tests/bench/*.py; do $(BIN)/python $$file; done
 
+readme: venv  ## put the data dictionary in force into the README
+	$(BIN)/python -c "import re; from pathlib import Path; from transforms import dictionary, tables; \
+	p = Path('README.md'); a, rest = p.read_text().split('<!-- dictionary -->\n'); \
+	p.write_text(a + '<!-- dictionary -->\n' + dictionary.overview(tables.ALL) + '\n<!-- /dictionary -->' + rest.split('<!-- /dictionary -->')[1])"
+
 lock:  ## pin dependencies again (needs uv)
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
 
@@ -43,4 +48,4 @@ clean:  ## remove what was made here, the lake of the demo included
 	rm -rf $(VENV) demo build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help venv demo test check crash bench lock clean
+.PHONY: help venv demo test check crash bench readme lock clean

@@ -1,0 +1,73 @@
+"""The README names everything there is, and what it shows really runs."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from transforms import dictionary, tables
+from transforms.sources import SOURCES
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+VERBS = (
+    "demo",
+    "ingest",
+    "derive",
+    "report",
+    "sql",
+    "ask",
+    "check",
+    "simulate",
+    "schedule",
+    "sources",
+    "tables",
+)
+BLOCKS = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_is_shown(verb):
+    assert f"faultledger {verb}" in README
+
+
+@pytest.mark.parametrize("source", [source.name for source in SOURCES])
+def test_every_source_is_named(source):
+    assert f"`{source}`" in README
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "sql").glob("[vq]*/*.sql")), ids=lambda p: p.stem)
+def test_every_view_and_question_is_named(file):
+    assert f"`{file.stem}`" in README
+
+
+def test_the_dictionary_is_the_one_in_force():
+    shown = README.split("<!-- dictionary -->\n")[1].split("\n<!-- /dictionary -->")[0]
+    assert shown == dictionary.overview(tables.ALL), "run `make readme`"
+
+
+@pytest.fixture(scope="module")
+def demo_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make demo` leaves behind, made without Prefect to save its server's start."""
+    folder = tmp_path_factory.mktemp("readme")
+    for verb in (f"ingest --plain {ROOT / 'sample_data'}", "derive --plain"):
+        faultledger(f"{verb} --lake demo/lake", folder)
+    return folder
+
+
+def faultledger(call: str, folder: Path) -> str:
+    command = [sys.executable, "-m", "flows.cli", *shlex.split(call)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr  # 1: the sample's planted bad records
+    return done.stdout
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+def test_a_transcript_prints_what_it_shows(block: str, demo_lake: Path):
+    command, _, shown = block.partition("\n")
+    assert command.startswith("$ faultledger ")
+    printed = faultledger(command.removeprefix("$ faultledger "), demo_lake)
+    assert [line.rstrip() for line in printed.splitlines()] == shown.splitlines()
