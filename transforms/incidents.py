@@ -169,11 +169,14 @@ def _identified(folded: pl.DataFrame, definition: str) -> pl.DataFrame:
         named["at"].dt.epoch("ms").to_numpy(),
         SAME_ERROR_MS,
     )
-    row = pl.int_range(pl.len())
+    numbered = named.with_columns(
+        pl.Series("error", chain),
+        pl.int_range(pl.len()).alias("row"),
+        definition=pl.lit(definition),
+    )
     return (
-        named.with_columns(pl.Series("error", chain), definition=pl.lit(definition))
-        .with_columns(row.alias("row"), row.first().over("error").alias("first_row"))
-        .with_columns(
+        numbered.with_columns(
+            first_row=pl.col("row").min().over("error"),
             root_row=pl.col("row").sort_by("rank", "row").first().over("incident"),
         )
         .with_columns(
