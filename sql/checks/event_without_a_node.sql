@@ -1,4 +1,4 @@
--- Kernel records that name no node: say whose log it is with --node and ingest it again.
+-- Kernel records that name no node: give --node when such a log is ingested.
 SELECT
     file,
     count(*) AS events,

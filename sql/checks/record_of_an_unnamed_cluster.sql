@@ -1,4 +1,4 @@
--- Records that name no cluster in a lake of several: say whose with --cluster and ingest again.
+-- Records that name no cluster in a lake of several: give --cluster when such a file is ingested.
 WITH found AS (
     SELECT cluster, 'job_attempts' AS "table", file FROM job_attempts
     UNION ALL

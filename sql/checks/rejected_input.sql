@@ -1,4 +1,4 @@
--- Input that was refused: one row per file and reason. Correct it at its source, then ingest again.
+-- Input that was refused: one row per file and reason. Correct it at its source and ingest that.
 SELECT
     source,
     file,
