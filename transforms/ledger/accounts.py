@@ -14,9 +14,10 @@ from transforms.fleet import place
 from transforms.ledger.claims import LEAF, Logs, attempt_claims
 from transforms.ledger.lines import REACH_DAYS, attempt_lines
 from transforms.ledger.nodes import ID, share_nodes
-from transforms.ledger.owners import NOBODY, START_UP, owners, recoveries, settle
+from transforms.ledger.owners import NOBODY, START_UP, owners, recovering, settle
 from transforms.ledger.timeline import (
     DAY_MS,
+    FOREVER,
     cut,
     cut_days,
     instant_ms,
@@ -61,9 +62,8 @@ def gpu_accounts(
         return {"gpu_time": GPU_TIME.empty(), "run_time": RUN_TIME.empty()}
     lines = attempt_lines(run_attempts, window.horizon)
     table, stops, blamed = owners(interruptions, incidents, lines)
-    lines = recoveries(lines, stops)
     logs = Logs.on(lines, steps, checkpoints, run_marks)
-    out = _in_ms(out_of_service(node_states, outages, fleet), until)
+    out = _in_ms(out_of_service(node_states, outages, fleet))
     spells = repairs(
         # What began a spell is known within reach; the spell may have begun before the window.
         replace(window, since=window.since - timedelta(days=REACH_DAYS)),
@@ -72,7 +72,7 @@ def gpu_accounts(
         outages=outages,
         incidents=incidents,
     )["repairs"].join(blamed, on="incident", how="left")
-    waiting = wait_slices(lines, out, since, until)
+    waiting = wait_slices(lines, stops, out, since, until)
     allocated = _allocated(lines, logs, stops, ms(window.horizon), since, until)
     own = pl.concat([allocated, waiting])
     held, rest = share_nodes(fleet, lines, waiting, out, spells, since, until)
@@ -104,10 +104,10 @@ def _allocated(
     recovers = pl.col("leaf").is_in(RECOVERING) & (began < pl.col("first_step")).fill_null(True)
     # Beyond reach nobody can see whether the attempt had made steps before.
     in_reach = began // DAY_MS - pl.col("started") // DAY_MS <= REACH_DAYS
+    within = cut_days(slices.with_columns(began=pl.col("began").clip(lower_bound=since)))
     return (
-        cut_days(slices.with_columns(began=pl.max_horizontal("began", pl.lit(since))))
-        .filter(pl.col("began") < pl.col("ended"))
-        .join(lines.select("line", "started", "recovery", "gpus"), on="line", how="left")
+        recovering(within.filter(pl.col("began") < pl.col("ended")), lines, stops)
+        .join(lines.select("line", "started", "gpus"), on="line", how="left")
         .join(first_step, on="line", how="left")
         .with_columns(
             owner=pl.when(recovers & in_reach).then("recovery").otherwise("owner"),
@@ -158,12 +158,12 @@ def _account(slices: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _in_ms(out: pl.DataFrame, until: int) -> pl.DataFrame:
-    """Spells out of service with instants in ms, open ones up to `until`, and their class."""
+def _in_ms(out: pl.DataFrame) -> pl.DataFrame:
+    """Spells out of service with instants in ms, and the class that their words tell."""
     return classify_reasons(out).select(
         *ID,
         began=instant_ms("began"),
-        ended=instant_ms("ended").fill_null(until),
+        ended=instant_ms("ended").fill_null(FOREVER),
         service="service",
         klass="class",
     )

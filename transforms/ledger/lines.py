@@ -25,6 +25,7 @@ def attempt_lines(run_attempts: pl.DataFrame, horizon: datetime) -> pl.DataFrame
     started    null while it waits; ended (or the horizon while it is open)
     asked      could have started from; null when nothing says that it may start
     prev       line of the run's attempt that started last before it; null for the first
+    free_from  since when none of the attempts before it held GPUs; null for the first
     is_open    still running at the horizon
     """
     end = ms(horizon)
@@ -59,6 +60,12 @@ def attempt_lines(run_attempts: pl.DataFrame, horizon: datetime) -> pl.DataFrame
         )
         .with_columns(
             prev=pl.when(has_started).then("line").forward_fill().shift(1).over("run_line"),
+            free_from=pl.when(has_started)
+            .then("ended")
+            .cum_max()
+            .forward_fill()
+            .shift(1)
+            .over("run_line"),
         )
         .drop("order")
     )

@@ -50,9 +50,14 @@ def share_nodes(
     wants = place(shares(lines), fleet).join(nodes, on=ID).select("line", "node_line", "wants")
     # Of two jobs that claim one GPU the one that was there first has it.
     jobs = lines.sort("started", "job_id", "submitted", "line").with_columns(began="started")
-    service = out_slices(_within(out, since, until), spells, nodes)
+    service = _within(out_slices(out, spells, nodes), since, until)
     spans = _within(jobs, since, until).join(wants, on="line", maintain_order="left")
-    waits = waiting.sort("began", "line").join(wants, on="line", maintain_order="left")
+    requests = waiting.join(
+        lines.select("line", "submitted", "job_id", "cluster", "run"), on="line"
+    )
+    waits = requests.sort("submitted", "cluster", "job_id", "run", "began").join(
+        wants, on="line", maintain_order="left"
+    )
     service = service.with_columns(wants=pl.lit(capacity["gpus"].max(), pl.Int64))
     given = share_out(capacity, *map(_claimants, (spans, service, waits)))
     is_held = pl.col("line").is_not_null()

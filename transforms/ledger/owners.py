@@ -5,10 +5,11 @@ a run's first start, the insurance that checkpoints are, a manual rollback, and 
 by itself where no incident is known.
 """
 
+import numpy as np
 import polars as pl
 
-from transforms.ledger.lines import REACH_DAYS
-from transforms.ledger.timeline import instant_ms
+from transforms.ledger.lines import REACH_DAYS, REACH_MS
+from transforms.ledger.timeline import DAY_MS, instant_ms
 from transforms.tables.derived import CLASSES
 
 NOBODY, START_UP, INSURANCE = 0, 1, 2
@@ -74,18 +75,26 @@ def owners(
     )
 
 
-def recoveries(lines: pl.DataFrame, stops: pl.DataFrame) -> pl.DataFrame:
-    """Add `recovery` to the lines: who answers for getting the run back into this attempt.
+def recovering(slices: pl.DataFrame, lines: pl.DataFrame, stops: pl.DataFrame) -> pl.DataFrame:
+    """Add `after` and `recovery` to slices: which attempt the run comes from, and who answers.
 
-    The interruption that ended the attempt before it; start-up where there was none.
+    `after` is the line of the attempt that started last before the slice's own and ended within
+    reach of the slice's day; `recovery` the interruption that ended it, start-up without one.
     """
-    last = (
-        stops.group_by("line")
-        .agg(pl.col("owner").last())
-        .rename({"line": "prev", "owner": "recovery"})
-    )
-    return lines.join(last, on="prev", how="left", maintain_order="left").with_columns(
-        pl.col("recovery").fill_null(START_UP)
+    prev = lines["prev"].fill_null(-1).to_numpy()
+    ended = lines["ended"].fill_null(0).to_numpy()
+    line = slices["line"].to_numpy()
+    limit = slices["began"].to_numpy() // DAY_MS * DAY_MS - REACH_MS
+    within = lines["free_from"].fill_null(0).to_numpy()[line] > limit
+    after = np.where(within, prev[line], -1)
+    # Some attempt before it ended within reach: go back to it, past any that ended too long ago.
+    while (stale := (after >= 0) & (ended[after] <= limit)).any():
+        after[stale] = prev[after[stale]]
+    last = np.full(len(lines) + 1, START_UP)
+    last[stops["line"].to_numpy()] = stops["owner"].to_numpy()  # sorted: the last one stays
+    return slices.with_columns(
+        after=pl.Series(after).set(pl.Series(after < 0), None),
+        recovery=pl.Series(last[after]),
     )
 
 

@@ -16,6 +16,8 @@ import polars as pl
 # 42 bits of milliseconds reach the year 2109 and leave room for two million lines.
 _BITS = 42
 DAY_MS = 86_400_000
+FOREVER = (1 << _BITS) - 1
+"""The end of what has none yet."""
 
 BOUNDS = ("line", "began", "ended")
 

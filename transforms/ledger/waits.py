@@ -9,80 +9,101 @@ import polars as pl
 
 from transforms.ledger.claims import LEAF
 from transforms.ledger.lines import REACH_MS
-from transforms.ledger.owners import START_UP
-from transforms.ledger.timeline import sweep
+from transforms.ledger.owners import START_UP, recovering
+from transforms.ledger.timeline import cut_days, sweep
 
 SLICE = ("line", "began", "ended", "leaf", "owner", "fallback", "gpus", "provisional")
 """What every slice of an attempt's line says."""
 
 
-def wait_slices(lines: pl.DataFrame, out: pl.DataFrame, since: int, until: int) -> pl.DataFrame:
+def wait_slices(
+    lines: pl.DataFrame, stops: pl.DataFrame, out: pl.DataFrame, since: int, until: int
+) -> pl.DataFrame:
     """The waits of all runs within [since, until), on the lines of the attempts waited for.
 
     `out` has cluster, node, began, ended (ms) and service of nodes out of service. A wait is for
-    repair while a node of the attempt before is down or in maintenance. Gives
-    SLICE; `gpus` are as many as the attempt waited for asks, or had before.
+    repair while a node of the attempt before is down or in maintenance. Gives SLICE; `gpus` are
+    as many as the attempt waited for asks, or as there were before.
     """
-    waits = _waits(lines, since, until)
-    repairs = (
-        waits.join(lines.select("nodes", "cluster", prev="line"), on="prev")
-        .explode("nodes")
-        .join(
-            out.filter(pl.col("service").is_in(["down", "planned"])).select(
-                "cluster", nodes="node", out_from="began", out_to="ended"
-            ),
-            on=["cluster", "nodes"],
-        )
+    waits = (
+        sweep(_levels(lines))
+        .filter("waits")
         .with_columns(
-            began=pl.max_horizontal("began", "out_from"), ended=pl.min_horizontal("ended", "out_to")
-        )
-    )
-    running = lines.filter(pl.col("started") < until, pl.col("ended") > since)
-    levels = [
-        _level(running.with_columns(attempt="line", began="started", owner=0), None),
-        _level(repairs, "repair_wait"),
-        _level(waits, "queue_wait"),
-    ]
-    return (
-        sweep(levels)
-        .filter(pl.col("leaf").is_not_null(), pl.col("gpus") > 0)
-        .with_columns(
-            line="attempt", fallback=pl.lit(START_UP, pl.Int64), provisional=pl.lit(False)
-        )
-        .select(SLICE)
-        .sort("line", "began")
-    )
-
-
-def _waits(lines: pl.DataFrame, since: int, until: int) -> pl.DataFrame:
-    before = lines.select(prev="line", prev_ended="ended", prev_gpus="gpus")
-    waiting = pl.when(pl.col("asked") - pl.col("prev_ended") <= REACH_MS).then("prev_ended")
-    return (
-        lines.filter(pl.col("asked").is_not_null())
-        .join(before, on="prev", how="left", maintain_order="left")
-        .with_columns(
-            attempt="line",
-            began=pl.max_horizontal(pl.coalesce(waiting, "asked"), pl.lit(since)),
-            ended=pl.min_horizontal(pl.coalesce("started", "ended"), pl.lit(until)),
-            # Records of a request may not name the GPUs that it will get.
-            gpus=pl.when(pl.col("started").is_null() & (pl.col("gpus") == 0))
-            .then(pl.col("prev_gpus").fill_null(0))
-            .otherwise("gpus"),
-            owner="recovery",
+            line="attempt",
+            began=pl.col("began").clip(lower_bound=since),
+            ended=pl.col("ended").clip(upper_bound=until),
         )
         .filter(pl.col("began") < pl.col("ended"))
-        .select("run_line", "attempt", "prev", "began", "ended", "gpus", "owner")
+        .select("line", "began", "ended")
+    )
+    waits = recovering(cut_days(waits).drop("day"), lines, stops)
+    sizes = lines.select("line", "gpus", "started")
+    before = lines.select(after="line", gpus_before="gpus")
+    # Records of a request may not name the GPUs that it will get.
+    unnamed = pl.col("started").is_null() & (pl.col("gpus") == 0)
+    return (
+        sweep([_repairs(waits, lines, out), waits.with_columns(leaf=pl.lit("queue_wait", LEAF))])
+        .join(sizes, on="line", how="left", maintain_order="left")
+        .join(before, on="after", how="left", maintain_order="left")
+        .with_columns(
+            owner="recovery",
+            fallback=pl.lit(START_UP, pl.Int64),
+            gpus=pl.when(unnamed).then(pl.col("gpus_before").fill_null(0)).otherwise("gpus"),
+            provisional=pl.lit(False),
+        )
+        .filter(pl.col("gpus") > 0)
+        .select(SLICE)
     )
 
 
-def _level(rows: pl.DataFrame, leaf: str | None) -> pl.DataFrame:
-    """Claims on the lines of runs; a null leaf is time in which a run holds GPUs."""
-    return rows.select(
-        pl.col("run_line").alias("line"),
-        "began",
-        "ended",
-        "attempt",
-        pl.lit(leaf, LEAF).alias("leaf"),
-        pl.col("owner").cast(pl.Int64),
-        "gpus",
+def _levels(lines: pl.DataFrame) -> list[pl.DataFrame]:
+    """On the lines of runs: holding GPUs; then asking for them, the next attempt to start first;
+    then the time between the last attempt and the next request."""
+    started = pl.col("started").is_not_null()
+    asking = lines.filter(pl.col("asked").is_not_null()).with_columns(
+        # Of two requests at once a run waits for the one that starts first.
+        began=pl.when(started)
+        .then(pl.max_horizontal("asked", pl.col("started").shift(1).over("run_line")))
+        .otherwise("asked"),
+        until=pl.coalesce("started", "ended"),
+    )
+    pause = pl.col("asked") - pl.col("free_from")
+    between = (
+        asking.filter(pause > 0, pause <= REACH_MS)
+        .sort("asked", "line")
+        .unique(["run_line", "free_from"], keep="first", maintain_order=True)
+        .with_columns(began="free_from", until="asked")
+    )
+    holding = lines.filter(started).with_columns(began="started", until="ended")
+    return [
+        rows.select(
+            pl.col("run_line").alias("line"),
+            "began",
+            ended="until",
+            attempt="line",
+            waits=pl.lit(waits),
+        )
+        for rows, waits in (
+            (holding, False),
+            (asking.filter(started), True),
+            (asking.filter(~started), True),
+            (between, True),
+        )
+    ]
+
+
+def _repairs(waits: pl.DataFrame, lines: pl.DataFrame, out: pl.DataFrame) -> pl.DataFrame:
+    """The parts of waits in which a node of the attempt before was out of service."""
+    broken = out.filter(pl.col("service").is_in(["down", "planned"]))
+    broken = broken.select("cluster", node="node", out_from="began", out_to="ended")
+    return (
+        waits.join(lines.select("cluster", after="line", node="nodes"), on="after")
+        .explode("node")
+        .join(broken, on=["cluster", "node"])
+        .with_columns(
+            began=pl.max_horizontal("began", "out_from"),
+            ended=pl.min_horizontal("ended", "out_to"),
+            leaf=pl.lit("repair_wait", LEAF),
+        )
+        .select(*waits.columns, "leaf")
     )
