@@ -24,6 +24,7 @@ from transforms.severity import confidence, severity
 from transforms.signs import TOTAL_ORDER, signs
 from transforms.spread import joined
 from transforms.tables.derived import INCIDENT_MEMBERS, INCIDENTS, INTERRUPTIONS, SENSITIVITY
+from transforms.touched import gpus_touched, nodes_touched
 
 if TYPE_CHECKING:
     from transforms.recipes import Window
@@ -33,7 +34,6 @@ CONTEXT_DAYS = 14
 MEMBERS_REACH = timedelta(days=7)
 SAME_ERROR_MS = 5_000
 COALESCED, RECORDED = "coalesced-180s", "as-recorded"
-GPU_KINDS = ["xid", "lost"]
 IDENTITY = (
     *("source_table", "unit_kind", "cluster", "unit", "node", "kind", "code", "device", "detail"),
     *("repeat", "file", "line_no"),
@@ -59,7 +59,7 @@ def derive(
     held = _allocations(run_attempts, fleet, window)
     started = held.select("cluster", "node", pl.col("started").alias("at"))
     members = _coalesced(seen, fleet, started, held)
-    touched = _touched(members, fleet)
+    touched = nodes_touched(members, fleet)
     facts = _facts(members, touched, seen)
     stops = interruptions.find(
         window.horizon,
@@ -72,9 +72,11 @@ def derive(
         held=held,
     )
     recorded = _recorded(seen)
-    alone = _facts(recorded, _touched(recorded, fleet), seen.clear())
+    alone = _facts(recorded, nodes_touched(recorded, fleet), seen.clear())
     incidents = _finished(
-        pl.concat([facts, alone]), stops, _gpus(pl.concat([members, recorded]), place(gpus, fleet))
+        pl.concat([facts, alone]),
+        stops,
+        gpus_touched(pl.concat([members, recorded]), place(gpus, fleet)),
     )
     days = incidents.select("incident", "day")
     made = {
@@ -190,34 +192,6 @@ def _identified(folded: pl.DataFrame, definition: str) -> pl.DataFrame:
     )
 
 
-def _touched(members: pl.DataFrame, fleet: pl.DataFrame) -> pl.DataFrame:
-    """Every error and the nodes it was seen on: incident, cluster, node, at, last, evidence, rank.
-
-    An outage of a rack or a switch touched the nodes that stood there then.
-    """
-    errors = members.group_by("incident", "error").agg(
-        pl.col("unit_kind", "unit", "cluster", "node", "evidence").first(),
-        pl.col("at").min(),
-        pl.col("at").max().alias("last"),
-        pl.col("rank").min(),
-    )
-    columns = ["incident", "cluster", "node", "at", "last", "evidence", "rank"]
-    parts = [errors.filter(pl.col("node") != "").select(columns)]
-    for kind, place_of in (("rack", "rack"), ("switch", "leaf_switch")):
-        stood = fleet.select("cluster", "node", "valid_from", "valid_to", unit=place_of)
-        parts.append(
-            errors.filter(pl.col("unit_kind") == kind)
-            .drop("node")
-            .join(stood, on=["cluster", "unit"])
-            .filter(
-                pl.col("valid_from") <= pl.col("at"),
-                (pl.col("valid_to") > pl.col("at")).fill_null(True),
-            )
-            .select(columns)
-        )
-    return pl.concat(parts).unique()
-
-
 def _facts(members: pl.DataFrame, touched: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
     """One row per incident, with everything that does not hang on whom it interrupted."""
     evidence = pl.col("evidence")
@@ -253,37 +227,6 @@ def _facts(members: pl.DataFrame, touched: pl.DataFrame, seen: pl.DataFrame) -> 
         pl.col("began").dt.date().alias("day"),
         # What a node says that was out already is no new failure of a node at risk.
         was_out=pl.Series("late", late, pl.Boolean) & ~pl.col("is_out"),
-    )
-
-
-def _gpus(members: pl.DataFrame, gpus: pl.DataFrame) -> pl.DataFrame:
-    """GPUs that each incident touched: the uuid where the inventory knows it, else node/pci."""
-    slots = gpus.filter(pl.col("pci").is_not_null() & pl.col("uuid").is_not_null()).select(
-        "cluster", "node", "valid_from", "valid_to", "uuid", device="pci"
-    )
-    named = (
-        members.filter(pl.col("kind").is_in(GPU_KINDS) & (pl.col("device") != ""))
-        .group_by("incident", "cluster", "node", "device")
-        .agg(pl.col("at").min())
-    )
-    known = (
-        named.join(slots, on=["cluster", "node", "device"])
-        .filter(
-            pl.col("valid_from") <= pl.col("at"),
-            (pl.col("valid_to") > pl.col("at")).fill_null(True),
-        )
-        .group_by("incident", "cluster", "node", "device")
-        .agg(pl.col("uuid").min())
-    )
-    where = ["incident", "cluster", "node", "device"]
-    told = named.join(known, on=where, how="left").select(
-        "incident", gpu=pl.coalesce("uuid", pl.format("{}/{}", "node", "device"))
-    )
-    recorded = members.filter(pl.col("unit_kind") == "gpu").select("incident", gpu="unit")
-    return (
-        pl.concat([told, recorded])
-        .group_by("incident")
-        .agg(pl.col("gpu").unique().sort().alias("gpus"))
     )
 
 

@@ -40,31 +40,30 @@ STATE_RANK = ENGINE + 2
 """Recorded outages and node states say less of the cause than any hardware sign, and more than a
 program's error."""
 
-SIGN_SCHEMA = pl.Schema(
-    {
-        "source_table": pl.String,
-        "unit_kind": pl.String,
-        "unit": pl.String,
-        "cluster": pl.String,
-        "node": pl.String,
-        "at": UTC,
-        "until": UTC,
-        "kind": pl.String,
-        "code": pl.Int32,
-        "device": pl.String,
-        "detail": pl.String,
-        "repeat": pl.UInt32,
-        "file": pl.String,
-        "line_no": pl.UInt32,
-        "class": pl.String,
-        "component": pl.String,
-        "cause_code": pl.Int32,
-        "rank": pl.Int32,
-        "counts": pl.String,
-        "prior": pl.String,
-        "evidence": pl.String,
-    }
-)
+_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
+    "source_table": pl.String,
+    "unit_kind": pl.String,
+    "unit": pl.String,
+    "cluster": pl.String,
+    "node": pl.String,
+    "at": UTC,
+    "until": UTC,
+    "kind": pl.String,
+    "code": pl.Int32,
+    "device": pl.String,
+    "detail": pl.String,
+    "repeat": pl.UInt32,
+    "file": pl.String,
+    "line_no": pl.UInt32,
+    "class": pl.String,
+    "component": pl.String,
+    "cause_code": pl.Int32,
+    "rank": pl.Int32,
+    "counts": pl.String,
+    "prior": pl.String,
+    "evidence": pl.String,
+}
+SIGN_SCHEMA = pl.Schema(_TYPES)
 TOTAL_ORDER = (
     *("at", "file", "line_no", "source_table", "unit_kind", "unit", "cluster", "node"),
     *("kind", "code", "device", "detail", "repeat"),

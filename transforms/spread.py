@@ -144,7 +144,7 @@ def _symptoms(signs: pl.DataFrame, held: pl.DataFrame) -> tuple[Ints, Ints]:
     )
     on_jobs = (
         bursts.filter(pl.col("is_symptom") | pl.col("is_fault"))
-        .join(held, on=["cluster", "node"])
+        .join(held.filter(pl.len().over("attempt") > 1), on=["cluster", "node"])
         .filter(pl.col("at") >= pl.col("started"), pl.col("at") <= pl.col("ended") + EFFECT_LAGS[0])
     )
     faults = on_jobs.filter(~pl.col("is_symptom")).select("attempt", "burst", "node", "at", "rank")
