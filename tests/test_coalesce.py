@@ -47,6 +47,14 @@ def test_worked_example(gap_s, expected):
     assert chains(np.zeros(8, np.int64), at, gap_s * 1000).max() + 1 == expected
 
 
+def test_worked_example_is_the_one_of_the_methods(golden):
+    at = np.array(EXAMPLE, np.int64) * 1000
+    found = {
+        f"w{g}": int(chains(np.zeros(8, np.int64), at, g * 1000).max()) + 1 for g in (5, 180, 600)
+    }
+    assert found | {"raw": len(EXAMPLE)} == golden["X32_coalesce"]
+
+
 @given(st.one_of(rows, noise), st.sampled_from(GAPS))
 def test_fast_and_slow_agree(some, gap):
     unit, at, hold = arrays(some)
