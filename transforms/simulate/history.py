@@ -208,6 +208,7 @@ class History:
     tasks: list[Task] = field(default_factory=list)
     spells: list[Spell] = field(default_factory=list)
     lines: list[KernelLine] = field(default_factory=list)
+    user_faults: list[KernelLine] = field(default_factory=list)  # noise, told where it is clear
     incidents: list[Incident] = field(default_factory=list)
     precursors: list[Precursor] = field(default_factory=list)
     array_ids: dict[str, int] = field(default_factory=dict)

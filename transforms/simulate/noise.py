@@ -22,6 +22,7 @@ def add_noise(history: History) -> None:
     scenario = history.scenario
     rng = stream(scenario.seed, "noise")
     clear = _Clear(history)
+    history.lines += [line for line in history.user_faults if clear.of_breakage(line.node, line.at)]
     for number, node in enumerate(history.nodes):
         since = max(node.valid_from, scenario.began) + 2 * MINUTE
         until = min(node.valid_to or scenario.ends, scenario.ends)
@@ -72,12 +73,13 @@ class _Clear:
     def _mark(self, place: object, at: int) -> None:
         self.at_node.setdefault(place, []).append(at)
 
+    def of_breakage(self, node: int, at: int) -> bool:
+        """Far from what broke; a user's fault itself stops its job."""
+        rack = self.nodes[node].rack
+        return self._is_far(node, at, HOUR) and self._is_far(("rack", rack), at, 5 * MINUTE)
+
     def of_failures(self, node: int, at: int) -> bool:
-        return (
-            self._is_far(node, at, HOUR)
-            and self._is_far(("stop", node), at, 25 * MINUTE)
-            and self._is_far(("rack", self.nodes[node].rack), at, 5 * MINUTE)
-        )
+        return self.of_breakage(node, at) and self._is_far(("stop", node), at, 25 * MINUTE)
 
     def _is_far(self, place: object, at: int, distance: int) -> bool:
         moments = self.at_node.get(place, [])

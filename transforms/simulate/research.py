@@ -245,7 +245,9 @@ class Lane:
         board = self.world.history.gpu_in(node, slot, at)
         code = (13, 31, 43)[int(self.rng.integers(3))]
         words = kernel_words.user_fault(board, int(self.rng.integers(10_000, 99_999)), code)
-        self.world.history.lines += [KernelLine(node, at + delay, text) for delay, text in words]
+        self.world.history.user_faults += [
+            KernelLine(node, at + delay, text) for delay, text in words
+        ]
 
     def _leave(self, ended: int) -> None:
         """The lane's job is over."""
