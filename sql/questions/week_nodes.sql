@@ -12,13 +12,12 @@ WITH broken AS (
         cluster,
         node,
         sum(failures)::UBIGINT AS failures,
-        string_agg(component || ' ' || failures, ', ' ORDER BY failures DESC, component)
-            AS components
+        string_agg(part || ' ' || failures, ', ' ORDER BY failures DESC, part) AS components
     FROM (
         SELECT
             cluster,
             node,
-            component,
+            class || ': ' || component AS part,
             sum(failures)::UBIGINT AS failures
         FROM failures
         WHERE day >= $since AND day < $until AND definition = 'coalesced-180s'

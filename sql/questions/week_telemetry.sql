@@ -1,5 +1,6 @@
 -- Readings of one GPU from twelve hours before to two hours after it failed: one row per metric
--- and sample, for the failed GPU with the most samples in those days; no row where none was sampled.
+-- and sample, of the metrics that moved at all; no row where none was sampled. Of the GPUs that
+-- failed in those days it is the one with the most warnings beforehand, then the most samples.
 --
 --   $since, $until   first day, and the day after the last
 --   node, gpu        which GPU (uuid)
@@ -41,7 +42,12 @@ best AS (
         gpu
     FROM sampled
     GROUP BY ALL
-    ORDER BY count(*) FILTER (WHERE observed_at < failed_at) DESC, incident, gpu
+    ORDER BY
+        count(DISTINCT (ecc_corrected_volatile, pcie_replays, row_remap_pending))
+            FILTER (WHERE observed_at < failed_at) > 1 DESC,
+        count(*) FILTER (WHERE observed_at < failed_at) DESC,
+        incident,
+        gpu
     LIMIT 1
 ),
 
@@ -72,4 +78,5 @@ SELECT
     metric,
     value
 FROM readings
+QUALIFY max(value) OVER (PARTITION BY metric) > min(value) OVER (PARTITION BY metric)
 ORDER BY metric, observed_at

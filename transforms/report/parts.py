@@ -1,6 +1,5 @@
 """The report's parts, each a table and perhaps a picture, from the answers to the week's questions."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -251,8 +250,8 @@ def quality(frame: pl.DataFrame) -> Part:
         rows=[
             [
                 r["measure"],
-                f"{r['value']:,.10g}",
-                "-" if r["whole"] is None else f"{r['whole']:,.10g}",
+                _count(r["value"]),
+                _count(r["whole"]),
                 percent(r["value"], r["whole"]),
                 r["reading"] or "",
             ]
@@ -262,4 +261,8 @@ def quality(frame: pl.DataFrame) -> Part:
     )
 
 
-Frames = Mapping[str, pl.DataFrame]
+def _count(value: float | None) -> str:
+    """A count as it is, an amount with one decimal."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
