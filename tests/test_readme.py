@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,8 @@ def test_the_dictionary_is_the_one_in_force():
 def demo_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `make demo` leaves behind, made without Prefect to save its server's start."""
     folder = tmp_path_factory.mktemp("readme")
+    (folder / "demo" / "lake").mkdir(parents=True)
+    shutil.copy(ROOT / "sample_data" / "settings.toml", folder / "demo" / "lake")
     for verb in (f"ingest --plain {ROOT / 'sample_data'}", "derive --plain"):
         faultledger(f"{verb} --lake demo/lake", folder)
     return folder
