@@ -58,11 +58,12 @@ def attempt_claims(
     `since` on. Columns line, began, ended, leaf, owner, ideal_ms (of kept steps, else null) and
     provisional; every claim lies within its allocation.
     """
+    straddling = logs.steps.filter(pl.col("began") < since, pl.col("ended") > since)
+    since = min([since, *straddling["began"]])
     kept, lost = step_claims(lines, logs, stops, horizon, since, until)
-    first = pl.concat([kept, lost]).filter(pl.col("began") < since)["began"].min()
-    wrote = pl.concat([rows["line"] for rows in (logs.steps, logs.checkpoints, logs.marks)])
-    held = lines.filter(pl.col("started").is_not_null(), pl.col("gpus") > 0).with_columns(
-        began="started", has_log=pl.col("logs_steps") | pl.col("line").is_in(wrote.implode())
+    held = lines.filter(pl.col("started").is_not_null(), pl.col("gpus") > 0)
+    held = held.with_columns(
+        began="started", has_log=pl.col("logs_steps") | pl.col("line").is_in(_wrote(logs, held))
     )
     late = stops.join(held.filter("has_log"), on="line", how="semi")
     in_reach = (pl.col("failed_at") // DAY_MS + 1) * DAY_MS + REACH_MS
@@ -86,13 +87,24 @@ def attempt_claims(
     return [
         level.join(bounds, on="line")
         .with_columns(
-            began=pl.max_horizontal("began", "started", pl.lit(since if first is None else first)),
+            began=pl.max_horizontal("began", "started", pl.lit(since)),
             ended=pl.min_horizontal("ended", "stopped", pl.lit(until)),
         )
         .filter(pl.col("began") < pl.col("ended"))
         .drop("started", "stopped")
         for level in levels
     ]
+
+
+def _wrote(logs: Logs, held: pl.DataFrame) -> pl.Series:
+    """Attempts with a log row within their allocation, not just nearest to it."""
+    rows = pl.concat(
+        [rows.select("line", at="began") for rows in (logs.steps, logs.checkpoints, logs.marks)]
+    )
+    inside = rows.join(held.select("line", "started", "ended"), on="line").filter(
+        pl.col("at") >= pl.col("started"), pl.col("at") < pl.col("ended")
+    )
+    return inside["line"].unique().implode()
 
 
 def step_claims(

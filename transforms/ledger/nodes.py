@@ -185,6 +185,8 @@ def held_over_time(held: pl.DataFrame) -> pl.DataFrame:
 
 def _gpus_at(capacity: pl.DataFrame, marks: np.ndarray) -> np.ndarray:
     """GPUs of the node from each mark on; 0 outside its time in the fleet."""
+    if capacity.is_empty():
+        return np.zeros(len(marks), np.int64)
     keys = pack(capacity["node_line"], capacity["began"])
     ended = pack(capacity["node_line"], capacity["ended"])
     row = np.maximum(np.searchsorted(keys, marks, side="right") - 1, 0)
