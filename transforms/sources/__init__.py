@@ -3,6 +3,7 @@
 from transforms.sources import (
     inventory,
     kernel_log,
+    ml_goodput,
     nvidia_smi,
     prometheus_text,
     slurm_events,
@@ -16,6 +17,7 @@ SOURCES: tuple[Source, ...] = (
     slurm_events.SOURCE,
     kernel_log.SOURCE,
     train_log.SOURCE,
+    ml_goodput.SOURCE,
     inventory.NODES_SOURCE,
     inventory.GPUS_SOURCE,
     prometheus_text.SOURCE,

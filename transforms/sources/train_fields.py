@@ -28,7 +28,7 @@ _LONGEST_S = 1e8  # three years: nothing in a training run lasts longer
 _MICRO = 1_000_000
 
 
-def raw_fields(lines: pl.DataFrame) -> pl.DataFrame:
+def raw_fields(lines: pl.DataFrame, fields: tuple[str, ...] = FIELDS) -> pl.DataFrame:
     """Add to line_no and line the raw text of each field (null if absent) and `trouble`."""
     is_flat = lines.get_column("line").str.contains(FLAT)
     cut = [
@@ -36,15 +36,15 @@ def raw_fields(lines: pl.DataFrame) -> pl.DataFrame:
         .str.extract(rf'"{name}"[ \t]*:[ \t]*("[^"]*"|[^,}} \t]+)')
         .replace("null", None)
         .alias(name)
-        for name in FIELDS
+        for name in fields
     ]
     flat = lines.filter(is_flat).with_columns(*cut, pl.lit(None, pl.String).alias("trouble"))
-    schema = pl.Schema({**lines.schema, **dict.fromkeys((*FIELDS, "trouble"), pl.String())})
-    odd = pl.DataFrame(list(_slowly(lines.filter(~is_flat))), schema=schema, orient="row")
+    schema = pl.Schema({**lines.schema, **dict.fromkeys((*fields, "trouble"), pl.String())})
+    odd = pl.DataFrame(list(_slowly(lines.filter(~is_flat), fields)), schema=schema, orient="row")
     return pl.concat([flat.select(schema.names()), odd]).sort("line_no")
 
 
-def _slowly(odd: pl.DataFrame) -> Iterator[tuple[int | str | None, ...]]:
+def _slowly(odd: pl.DataFrame, fields: tuple[str, ...]) -> Iterator[tuple[int | str | None, ...]]:
     """Read the lines that the pattern does not cover: escapes, nesting, and what is no JSON."""
     for line_no, line in odd.select("line_no", "line").iter_rows():
         try:
@@ -52,9 +52,9 @@ def _slowly(odd: pl.DataFrame) -> Iterator[tuple[int | str | None, ...]]:
         except (ValueError, RecursionError):
             said = None
         if isinstance(said, dict):
-            yield line_no, line, *(_raw(said.get(name)) for name in FIELDS), None
+            yield line_no, line, *(_raw(said.get(name)) for name in fields), None
         else:
-            yield line_no, line, *(None for _ in FIELDS), "not a JSON object"
+            yield line_no, line, *(None for _ in fields), "not a JSON object"
 
 
 def _first(pairs: list[tuple[str, object]]) -> dict[str, object]:
