@@ -112,14 +112,46 @@ def plan(root: Path, since: date | None = None, until: date | None = None) -> li
             f"no day from {first:%Y-%m-%d} to before {last:%Y-%m-%d}. "
             f"Observed are {seen.since:%Y-%m-%d} to before {seen.until:%Y-%m-%d}."
         )
-    stretches = []
-    for recipe in recipes.RECIPES:
-        if all(table.day is None for table in recipe.makes):
-            windows = [(seen.since, seen.until)]
-        else:
-            windows = list(_months(first, last))
-        stretches += [Stretch(recipe, Window(a, b, seen.horizon), cluster) for a, b in windows]
-    return stretches
+    return [
+        Stretch(recipe, Window(a, b, seen.horizon), cluster)
+        for recipe, (begin, end) in _needed(first, last, seen)
+        for a, b in (_months(begin, end) if _is_dated(recipe) else [(begin, end)])
+    ]
+
+
+def _needed(
+    first: datetime, last: datetime, seen: Observed
+) -> list[tuple[Recipe, tuple[datetime, datetime]]]:
+    """The days that each recipe must have been run for, so that [first, last) comes out right.
+
+    A recipe reads ahead of its days and behind them. Where it reads what another one makes, that
+    one is run for those days too, in whole months, so that its notes serve the next call.
+    """
+    days = dict.fromkeys((t.name for r in recipes.RECIPES for t in r.makes), (first, last))
+    needed = []
+    for recipe in reversed(recipes.RECIPES):
+        begin = min(days[table.name][0] for table in recipe.makes)
+        end = max(days[table.name][1] for table in recipe.makes)
+        if not _is_dated(recipe):
+            begin, end = seen.since, seen.until
+        elif (begin, end) != (first, last):
+            begin, end = max(begin.replace(day=1), seen.since), min(_next_month(end), seen.until)
+        needed.append((recipe, (begin, end)))
+        for table in recipe.reads:
+            if table.name in days:
+                early = seen.since if table.interval else _shifted(begin, -recipe.before, seen)
+                late = _shifted(end, recipe.after, seen)
+                known = days[table.name]
+                days[table.name] = (min(known[0], early), max(known[1], late))
+    return needed[::-1]
+
+
+def _shifted(day: datetime, days: int, seen: Observed) -> datetime:
+    return min(max(day + days * DAY, seen.since), seen.until)
+
+
+def _is_dated(recipe: Recipe) -> bool:
+    return any(table.day for table in recipe.makes)
 
 
 def forget_unobserved(lake: Lake, stretches: list[Stretch]) -> None:
@@ -247,9 +279,14 @@ def _code() -> str:
 
 def _months(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
     while since < until:
-        month_end = (since.replace(day=1) + timedelta(days=32)).replace(day=1)
+        month_end = _next_month(since + DAY)
         yield since, min(month_end, until)
         since = month_end
+
+
+def _next_month(end: datetime) -> datetime:
+    """The first month's begin that lies at or after `end`."""
+    return ((end - DAY).replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
 def _midnight(day: date) -> datetime:

@@ -70,7 +70,10 @@ def open_warehouse(root: Path, is_sandbox: bool = False) -> Iterator[duckdb.Duck
             f"{root}: no lake here. Ingest into it first, or name another: --lake."
         )
     if not _is_current(lake):
-        refresh(root)
+        try:
+            refresh(root)
+        except OSError as error:
+            raise WarehouseError(f"{root}: its warehouse must be built anew ({error}).") from error
     connection = _sandbox(lake) if is_sandbox else duckdb.connect(lake.warehouse, read_only=True)
     with connection:
         if not is_sandbox:
@@ -174,17 +177,18 @@ def _furnish(
     """Put tables, settings, macros and views in place, with their comments."""
     from transforms.mtbf import poisson_limits  # scipy takes a second that a query need not wait
 
+    connection.begin()  # three hundred comments in one go
     for table in tables.ALL:
-        if not any((lake.root / snapshot).glob(_pattern(table))):
-            # a table with no file yet still answers, with no rows
+        files = sorted((lake.root / snapshot).glob(_pattern(table)))
+        if not files:  # a table never written still answers, with no rows
             _native(connection, table.name, table.empty())
             _comment(connection, table, "TABLE")
         elif as_datasets:
-            files = sorted((lake.root / snapshot).glob(_pattern(table)))
             connection.register(table.name, ds.dataset([str(path) for path in files]))
         else:
             _view_parquet(connection, table, f"{snapshot.as_posix()}/{_pattern(table)}")
             _comment(connection, table, "VIEW")
+    connection.commit()
     said = settings.load(lake.root)
     _native(connection, "poisson_limits", poisson_limits())
     _native(connection, "prices", settings.price_rows(said))
