@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from flows import settings, warehouse
+from flows.atomic import sweep
 from flows.errors import DataError
 from flows.footers import footer
 from flows.lake import Lake
@@ -76,6 +77,7 @@ def derive(
     """Make every derived table for the days [since, until), by default all that were observed."""
     lake = Lake(root)
     with lake.lock("derive"):
+        sweep(lake.staging)
         stretches = plan(root, since, until)
         made = 0
         for done, stretch in enumerate(stretches):

@@ -114,6 +114,8 @@ def _json(value: object) -> object:
             return None
         case bool() | int() | float() | str() | None:
             return value
+        case Decimal():
+            return float(value)
         case datetime():
             return stamp(value)
         case date():
