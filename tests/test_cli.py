@@ -134,7 +134,7 @@ WRONG = {
     "a missing file": (["ingest", "nosuch"], r"nosuch: no such file or folder"),
     "an unknown source": (["ingest", "{inbox}", "--as", "x"], r"no source x: there are inventory_"),
     "an unknown verb": (["bogus"], r'Unknown command "bogus"'),
-    "an unknown option": (["check", "--bogus"], r'Unknown option: --bogus"),
+    "an unknown option": (["check", "--bogus"], r"Unknown option: --bogus"),
     "a wrong day": (["derive", "--since", "yesterday"], r"--since"),
     "a wrong zone": (
         ["ingest", "{inbox}", "--zone", "Mars/Base"],
