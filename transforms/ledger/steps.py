@@ -20,15 +20,20 @@ def one_row_a_step(steps: pl.DataFrame) -> pl.DataFrame:
     Overlapping records of one step are one step, from the first begin to the last end. A later
     record of the same number, apart in time, is the step run again.
     """
-    ordered = steps.sort("line", "step", "began", "ended")
-    reached = pl.col("ended").cum_max().over("line", "step").shift(1).over("line", "step")
-    spell = (reached <= pl.col("began")).fill_null(False).cum_sum().over("line", "step")
+    ordered = steps.select("line", "step", "began", "ended").sort("line", "step", "began", "ended")
+    if ordered.is_empty():
+        return ordered
+    line, step, began, ended = (ordered[name].to_numpy() for name in ordered.columns)
+    is_other = np.append(True, (np.diff(line) != 0) | (np.diff(step) != 0))
+    # The latest end so far within each step: one running maximum, with the step on top.
+    values, rank = np.unique(ended, return_inverse=True)
+    top = np.cumsum(is_other) << 32
+    reached = values[np.maximum.accumulate(top | rank) & 0xFFFFFFFF]
+    starts = np.flatnonzero(is_other | np.append(True, reached[:-1] <= began[1:]))
     return (
-        ordered.with_columns(spell.alias("spell"))
-        .group_by("line", "step", "spell")
-        .agg(pl.col("began").min(), pl.col("ended").max())
+        ordered[starts]
+        .with_columns(ended=pl.Series(np.maximum.reduceat(ended, starts)))
         .sort("line", "began", "step", "ended")
-        .select("line", "step", "began", "ended")
     )
 
 
