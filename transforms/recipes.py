@@ -51,7 +51,7 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     Recipe(
         makes=(d.RUN_ATTEMPTS,),
-        reads=(o.JOB_ATTEMPTS, o.RUN_MARKS),
+        reads=(o.JOB_ATTEMPTS, o.RUN_MARKS, o.STEPS, o.CHECKPOINTS),
         by=runs.link,
         before=runs.REACH_DAYS,
         after=runs.REACH_DAYS,

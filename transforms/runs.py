@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from transforms.log_attempts import log_attempts
 from transforms.tables.derived import RUN_ATTEMPTS
 
 if TYPE_CHECKING:
@@ -26,9 +27,14 @@ SUBMITTED, STARTED = pl.col("submitted"), pl.col("started")
 
 
 def link(
-    window: "Window", *, job_attempts: pl.DataFrame, run_marks: pl.DataFrame
+    window: "Window",
+    *,
+    job_attempts: pl.DataFrame,
+    run_marks: pl.DataFrame,
+    steps: pl.DataFrame | None = None,
+    checkpoints: pl.DataFrame | None = None,
 ) -> Mapping[str, pl.DataFrame]:
-    """Name the run of every attempt submitted in the window."""
+    """Name the run of every attempt submitted in the window; add those that only logs know."""
     inside = (window.since <= SUBMITTED) & (window.until > SUBMITTED)
     attempts = job_attempts.filter(inside)
     logged = _logged(job_attempts, run_marks, window)
@@ -54,6 +60,15 @@ def link(
         )
     )
     rows = named.select(pl.col(n).cast(t) for n, t in RUN_ATTEMPTS.dtypes.items())
+    if steps is not None and checkpoints is not None:
+        unscheduled = log_attempts(
+            window,
+            job_attempts=job_attempts,
+            steps=steps,
+            checkpoints=checkpoints,
+            run_marks=run_marks,
+        )
+        rows = pl.concat([rows, unscheduled.join(rows, on=ATTEMPT, how="anti")])
     return {"run_attempts": RUN_ATTEMPTS.conform(rows.sort(RUN_ATTEMPTS.key))}
 
 
