@@ -7,10 +7,11 @@ from pathlib import Path
 
 from flows import settings, weekly
 from flows.errors import CallError
+from flows.lake import ROOMS, Lake
 from flows.output import tell
 from flows.share import share
 
-OURS = {"landed", "observed", "derived", "reports", "faultledger.duckdb", settings.FILE}
+OURS = {*ROOMS, "faultledger.duckdb", settings.FILE}
 
 
 def demo(root: Path, now: datetime) -> int:
@@ -38,7 +39,7 @@ def demo(root: Path, now: datetime) -> int:
         tell(f"  {line}")
     tell()
     for week in reported:
-        tell(f"Report      {root / 'reports' / week / 'report.html'}")
+        tell(f"Report      {Lake(root).report(week) / 'report.html'}")
     question = "SELECT * FROM interruptions_by_cause"
     tell(f'Ask it      faultledger sql --lake {root} "{question}"')
     tell(f"Check it    faultledger check --lake {root}")
@@ -60,7 +61,7 @@ def start_afresh(root: Path) -> None:
 
 def embed_prefect(root: Path) -> None:
     """Let Prefect start its own server, keep it in this lake, and speak only of trouble."""
-    home = (root / ".state" / "prefect").resolve()
+    home = Lake(root).state("prefect").resolve()
     home.mkdir(parents=True)  # Prefect makes the last folder only
     os.environ.pop("PREFECT_API_URL", None)
     os.environ["PREFECT_HOME"] = str(home)

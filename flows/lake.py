@@ -33,6 +33,7 @@ from transforms import tables
 from transforms.contract import ContractError, Table
 
 PART = "part.parquet"
+ROOMS = ("landed", "observed", "derived", "reports")
 SNAPSHOTS_KEPT = 4
 ROWS_A_GROUP = 250_000
 
@@ -73,14 +74,19 @@ class Lake:
 
     # tables: finding
 
+    def pattern(self, table: Table) -> str:
+        """The glob of a table's files, from the root of the lake or of a snapshot."""
+        depth = {"none": "", "day": "*/", "hour": "*/*/"}[_partition(table)]
+        return f"{table.room}/{table.name}/{depth}{PART}"
+
     def folder(self, table: Table) -> Path:
         return self.root / table.room / table.name
 
     def partitions(self, table: Table) -> dict[str, Path]:
         """Label ('day=2026-03-02', with '/hour=07' for samples, '' if undated) to file, in order."""
         folder = self.folder(table)
-        pattern = {"none": "", "day": "*/", "hour": "*/*/"}[_partition(table)] + PART
-        found = {p.parent.relative_to(folder).as_posix(): p for p in folder.glob(pattern)}
+        files = self.root.glob(self.pattern(table))
+        found = {p.parent.relative_to(folder).as_posix(): p for p in files}
         return {label.removeprefix("."): path for label, path in sorted(found.items())}
 
     def files(
@@ -182,9 +188,8 @@ class Lake:
             return Path(".snapshots", fresh)
 
     def _every_file(self) -> Iterator[tuple[str, Path]]:
-        for table in tables.ALL:
-            for path in self.partitions(table).values():
-                yield path.relative_to(self.root).as_posix(), path
+        for path in (path for table in tables.ALL for path in self.partitions(table).values()):
+            yield path.relative_to(self.root).as_posix(), path
 
     def remember(self, name: str, note: dict[str, Any]) -> None:
         publish_bytes(self.state(name), self.staging, json.dumps(note, sort_keys=True).encode())

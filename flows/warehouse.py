@@ -23,7 +23,7 @@ import pyarrow.dataset as ds
 from flows import settings
 from flows.atomic import publish
 from flows.errors import CallError
-from flows.lake import PART, Lake
+from flows.lake import Lake
 from flows.share import header, sql_files
 from transforms import tables
 from transforms.contract import Table
@@ -179,14 +179,14 @@ def _furnish(
 
     connection.begin()  # three hundred comments in one go
     for table in tables.ALL:
-        files = sorted((lake.root / snapshot).glob(_pattern(table)))
+        files = sorted((lake.root / snapshot).glob(lake.pattern(table)))
         if not files:  # a table never written still answers, with no rows
             _native(connection, table.name, table.empty())
             _comment(connection, table, "TABLE")
         elif as_datasets:
             connection.register(table.name, ds.dataset([str(path) for path in files]))
         else:
-            _view_parquet(connection, table, f"{snapshot.as_posix()}/{_pattern(table)}")
+            _view_parquet(connection, table, f"{snapshot.as_posix()}/{lake.pattern(table)}")
             _comment(connection, table, "VIEW")
     connection.commit()
     said = settings.load(lake.root)
@@ -221,11 +221,6 @@ def _execute(connection: duckdb.DuckDBPyConnection, sql: str, path: Path) -> Non
         connection.execute(sql)
     except duckdb.Error as error:
         raise WarehouseError(f"{path}: {' '.join(str(error).split())}") from error
-
-
-def _pattern(table: Table) -> str:
-    depth = 0 if table.day is None else {"none": 0, "day": 1, "hour": 2}[table.partition]
-    return f"{table.room}/{table.name}/{'*/' * depth}{PART}"
 
 
 def _view_parquet(connection: duckdb.DuckDBPyConnection, table: Table, pattern: str) -> None:
