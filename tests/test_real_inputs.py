@@ -30,7 +30,13 @@ def phillips(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(
     scope="module",
-    params=[("sacct_x.psv", "sacct_all.psv"), ("sacct_all.psv", "sacct_x.psv"), ("sacct_all.psv",)],
+    params=[
+        ("sacct_x.psv", "sacct_all.psv"),
+        ("sacct_all.psv", "sacct_x.psv"),
+        ("sacct_all.psv",),
+        ("sacct.json", "sacct_x.psv", "sacct_all.psv"),
+        ("sacct.json",),
+    ],
     ids="+".join,
 )
 def live(

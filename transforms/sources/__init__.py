@@ -7,6 +7,7 @@ from transforms.sources import (
     nvidia_smi,
     prometheus_text,
     slurm_events,
+    slurm_json,
     slurm_sacct,
     train_log,
 )
@@ -14,6 +15,7 @@ from transforms.sources.base import Source
 
 SOURCES: tuple[Source, ...] = (
     slurm_sacct.SOURCE,
+    slurm_json.SOURCE,
     slurm_events.SOURCE,
     kernel_log.SOURCE,
     train_log.SOURCE,

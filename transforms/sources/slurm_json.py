@@ -1,0 +1,298 @@
+"""Slurm accounting as JSON (`sacct -a -D --json`, 22.05 to 24.11) to job attempts.
+
+    {"jobs": [{"job_id": 34, "state": {"current": ["NODE_FAIL"]}, "time": {"start": 1772434556}}]}
+
+Releases differ in shape, not in meaning: a number is plain or `{"set": true, "number": 60}`, a
+state is a word or a list. A record becomes the row that `sacct -P` prints, so both dumps of one
+cluster give the same attempts. Jobs are read one at a time: a file cut short keeps those before
+the cut, and steps, most of the bytes, never pile up. `line_no` counts jobs: a dump may be one line.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+from transforms.sources import slurm_attempts, text
+from transforms.sources.base import TEXT_LIMIT, Origin, Parsed, Source, refuse_broken, rejects
+from transforms.tables.observed import JOB_ATTEMPTS
+
+_DECODER = json.JSONDecoder(strict=False)
+_BLANK = re.compile(r"[ \t\r\n]*")
+_JOBS = re.compile(r'"jobs"\s*:\s*\[')
+# squeue writes "jobs" too, but only the accounting counts the nodes of an allocation so.
+_ACCOUNTING = re.compile(r'"allocation_nodes"\s*:|"openapi\\?/(?:dbv|slurmdbd)|"sacct"')
+
+# Slurm's NO_VAL and INFINITE, 32 and 64 bits wide, and as releases before 24.11 print them signed.
+_NO_NUMBER = frozenset((-1, -2, 2**32 - 1, 2**32 - 2, 2**64 - 1, 2**64 - 2))
+
+_COLUMNS = (
+    *("jobid", "jobname", "user", "account", "partition", "qos", "cluster", "state", "reason"),
+    *("submit", "eligible", "start", "end", "timelimit", "exitcode"),
+    *("nodelist", "nnodes", "ncpus", "alloctres", "reqtres"),
+    *("comment", "admincomment", "systemcomment"),
+)
+_SCHEMA = pl.Schema({**dict.fromkeys(_COLUMNS, pl.String()), "line_no": pl.UInt32()})
+
+
+class UnreadableError(ValueError):
+    """A value is of no kind that any release writes in its place."""
+
+
+class _Cursor:
+    """A place in JSON text, always at the next thing that is not blank."""
+
+    def __init__(self, said: str) -> None:
+        self.said, self.at = said, 0
+        self._move(0)
+
+    def took(self, mark: str) -> bool:
+        """Step over `mark` if it is here."""
+        if is_here := self.said.startswith(mark, self.at):
+            self._move(self.at + len(mark))
+        return is_here
+
+    def need(self, mark: str) -> None:
+        if not self.took(mark):
+            raise json.JSONDecodeError(f"Expecting {mark!r}", self.said, self.at)
+
+    def value(self) -> Any:
+        found, end = _DECODER.raw_decode(self.said, self.at)
+        self._move(end)
+        return found
+
+    def _move(self, at: int) -> None:
+        blank = _BLANK.match(self.said, at)
+        self.at = blank.end() if blank else at
+
+
+def sniff(head: str, name: str) -> int:
+    """An object with a list of jobs, and a word that only the accounting writes."""
+    if not head.lstrip("\ufeff \t\r\n").startswith("{"):
+        return 0
+    return 2 if _JOBS.search(head) and _ACCOUNTING.search(head) else 0
+
+
+def parse(data: bytes, origin: Origin) -> Parsed:
+    """One row per job record; what cannot be read is refused under the job's number, from 1."""
+    said = text.decode(data)
+    rows: list[tuple[str | int | None, ...]] = []
+    bad: list[tuple[int, str, str]] = []
+    starts: list[int] = []
+
+    def words(line_no: int) -> str:
+        start = starts[line_no - 1]
+        return said[start : starts[line_no] if line_no < len(starts) else start + TEXT_LIMIT]
+
+    cursor = _Cursor(said)
+    try:
+        for key, start, value in _members(cursor):
+            if key is None:
+                starts.append(start)
+                try:
+                    rows.append((*_row(value), len(starts)))
+                except UnreadableError as error:
+                    bad.append((len(starts), str(error), said[start : cursor.at]))
+            elif reason := _complaint(key, value):
+                bad.append((len(starts) + 1, reason, said[start : cursor.at]))
+    except (ValueError, RecursionError) as error:
+        bad.append((len(starts) + 1, *_break(error, cursor)))
+
+    told = slurm_attempts.named(pl.DataFrame(rows, schema=_SCHEMA, orient="row"))
+    read = slurm_attempts.attempts(told, origin)
+    faulty = read.filter(pl.col("fault").is_not_null()).select("line_no", "fault")
+    refused = [(line_no, fault, words(line_no)) for line_no, fault in faulty.iter_rows()]
+    sound = JOB_ATTEMPTS.conform(read.filter(pl.col("fault").is_null()).drop("fault"))
+    good, broken = refuse_broken(JOB_ATTEMPTS, sound, words)
+    accepted = len(rows) - len(refused) - len(broken)
+    bad = sorted(bad + refused + broken)
+    return Parsed(
+        frames={JOB_ATTEMPTS.name: good},
+        rejects=rejects(bad),
+        records=accepted + len(bad),
+        accepted=accepted,
+        rejected=len(bad),
+    )
+
+
+def _members(cursor: _Cursor) -> Iterator[tuple[str | None, int, Any]]:
+    """Each job as (None, where it starts, value), and the other members of each dump by name.
+
+    Dumps may follow one another. One that lists no jobs ends with the member "".
+    """
+    while cursor.at < len(cursor.said):
+        begin, has_jobs = cursor.at, False
+        cursor.need("{")
+        is_open = not cursor.took("}")
+        while is_open:
+            key, start = cursor.value(), cursor.at
+            cursor.need(":")
+            has_jobs |= key == "jobs"
+            if key == "jobs" and cursor.took("["):
+                is_listing = not cursor.took("]")
+                while is_listing:
+                    start = cursor.at
+                    yield None, start, cursor.value()
+                    if is_listing := not cursor.took("]"):
+                        cursor.need(",")
+            else:
+                yield str(key), start, cursor.value()
+            if is_open := not cursor.took("}"):
+                cursor.need(",")
+        if not has_jobs:
+            yield "", begin, None
+
+
+def _complaint(key: str, value: Any) -> str | None:
+    """Why a dump may hold less than was asked for: it says so, or it has no list of jobs."""
+    if key == "":
+        return "no jobs in it"
+    if key == "jobs":
+        return "jobs: not a list"
+    if key != "errors" or not value:
+        return None
+    errors = value if isinstance(value, list) else [value]
+    told = (e.get("description") or e.get("error") if isinstance(e, dict) else e for e in errors)
+    return "sacct reports errors: " + _clean("; ".join(str(word) for word in told))
+
+
+def _break(error: Exception, cursor: _Cursor) -> tuple[str, str]:
+    """Reason and text of where the JSON ends or stops to be JSON."""
+    why = error.msg if isinstance(error, json.JSONDecodeError) else "nested or long beyond reason"
+    at = error.pos if isinstance(error, json.JSONDecodeError) else cursor.at
+    line = cursor.said.count("\n", 0, at) + 1
+    column = at - cursor.said.rfind("\n", 0, at)
+    reason = f"JSON broken off at line {line}, column {column}: {why}"
+    return reason, cursor.said[cursor.at : cursor.at + TEXT_LIMIT]
+
+
+def _row(job: Any) -> tuple[str | None, ...]:
+    """A record in the words of `sacct -P`, in the order of _COLUMNS."""
+    if not isinstance(job, dict):
+        raise UnreadableError("a job is not an object")
+    parts = ("association", "time", "tres", "comment", "required")
+    owner, when, tres, comment, required = (_part(job, name) for name in parts)
+    state, minutes = _state(job), _number(when, "limit")
+    allocated, requested = _tres(tres, "allocated"), _tres(tres, "requested")
+    return (
+        _job_id(job),
+        _text(job, "name"),
+        _text(job, "user") or _text(owner, "user"),
+        _text(job, "account") or _text(owner, "account"),
+        _text(job, "partition"),
+        _text(job, "qos"),
+        _text(job, "cluster") or _text(owner, "cluster"),
+        state,
+        _text(_part(job, "state"), "reason"),
+        *(_digits(when, name) for name in ("submission", "eligible", "start", "end")),
+        None if minutes is None else f"{minutes}:00",
+        _exit(job, state),
+        _text(job, "nodes"),
+        # Waiting, it counts no nodes yet; the request then tells how many it wants.
+        _digits(job, "allocation_nodes", is_zero_told=False),
+        allocated.get("cpu") or requested.get("cpu") or _digits(required, "CPUs"),
+        *(",".join(map("=".join, counts.items())) for counts in (allocated, requested)),
+        *(_text(comment, name) for name in ("job", "administrator", "system")),
+    )
+
+
+def _job_id(job: dict[str, Any]) -> str | None:
+    array, het = _part(job, "array"), _part(job, "het")
+    if leader := _number(array, "job_id"):
+        if (task := _number(array, "task_id")) is not None:
+            return f"{leader}_{task}"
+        if waiting := _text(array, "task"):
+            return f"{leader}_[{waiting}]"
+    if leader := _number(het, "job_id"):
+        return f"{leader}+{_number(het, 'job_offset') or 0}"
+    return _digits(job, "job_id")
+
+
+def _state(job: dict[str, Any]) -> str | None:
+    """The state with its flags and, as in the text form, who cancelled: by name here, not uid."""
+    current = _part(job, "state").get("current")
+    words = current if isinstance(current, list) else [current or ""]
+    if not all(isinstance(word, str) for word in words):
+        raise UnreadableError("state.current: not a text")
+    state = _clean(",".join(words))
+    user = _text(job, "kill_request_user")
+    return f"{state} by {user}" if user and state.startswith("CANCELLED") else state
+
+
+def _exit(job: dict[str, Any], state: str | None) -> str | None:
+    """`code:signal`; null where the record contradicts itself.
+
+    22.05 writes SUCCESS and 0 for every job that exited by itself, also where its text form has
+    1:0. A job that FAILED did not exit with 0: its code is not told.
+    """
+    exit_code = _part(job, "exit_code")
+    killed = _part(exit_code, "signal")
+    code = _number(exit_code, "return_code")
+    signal = _number(killed, "id") if "id" in killed else _number(killed, "signal_id")
+    if (code is None and signal is None) or (state == "FAILED" and not code and not signal):
+        return None
+    return f"{code or 0}:{signal or 0}"
+
+
+def _tres(tres: dict[str, Any], name: str) -> dict[str, str]:
+    """Counts by `type` or `type/name`; a count that is not told is an empty text."""
+    listed = tres.get(name) or []
+    if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
+        raise UnreadableError(f"tres.{name}: not a list of resources")
+    counts: dict[str, str] = {}
+    for item in listed:
+        kind, word = _text(item, "type") or "", _text(item, "name")
+        counts[f"{kind}/{word}" if word else kind] = _digits(item, "count") or ""
+    return counts
+
+
+def _part(record: dict[str, Any], name: str) -> dict[str, Any]:
+    part = record.get(name)
+    if part is None:
+        return {}
+    if not isinstance(part, dict):
+        raise UnreadableError(f"{name}: not an object")
+    return part
+
+
+def _text(record: dict[str, Any], name: str) -> str | None:
+    if not isinstance(found := record.get(name), str | None):
+        raise UnreadableError(f"{name}: not a text")
+    return _clean(found) if found else found
+
+
+def _clean(word: str) -> str:
+    """JSON can spell half a character (a lone surrogate), which no table can hold."""
+    return word if word.isascii() else word.encode("utf-8", "replace").decode()
+
+
+def _number(record: dict[str, Any], name: str) -> int | None:
+    """A count or time, plain or wrapped; null where it is not set or has no limit."""
+    found = record.get(name)
+    if isinstance(found, dict):
+        is_told = found.get("set") is True and found.get("infinite") is not True
+        found = found.get("number") if is_told else None
+    if isinstance(found, float) and found.is_integer():
+        found = int(found)
+    if found is None or (type(found) is int and found in _NO_NUMBER):
+        return None
+    if type(found) is not int:
+        raise UnreadableError(f"{name}: not a number")
+    return found
+
+
+def _digits(record: dict[str, Any], name: str, is_zero_told: bool = True) -> str | None:
+    found = _number(record, name)
+    return None if found is None or not (found or is_zero_told) else str(found)
+
+
+SOURCE = Source(
+    name="slurm_json",
+    title="Slurm accounting: sacct --json, 22.05 to 24.11",
+    example='{"jobs": [{"job_id": 34, "cluster": "memphis", "nodes": "gpu[001-006]", "allocation_nodes": 6, "state": {"current": ["NODE_FAIL"], "reason": "None"}, "time": {"submission": 1795416953, "start": 1795416956, "end": 1795417102}}]}',
+    makes=(JOB_ATTEMPTS,),
+    sniff=sniff,
+    parse=parse,
+)
