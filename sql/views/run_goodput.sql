@@ -28,7 +28,11 @@ WITH spent AS (
         coalesce(sum(gpu_ms) FILTER (WHERE is_allocated(leaf)), 0)::BIGINT AS allocated_gpu_ms,
         coalesce(sum(gpu_ms) FILTER (WHERE provisional), 0)::BIGINT AS provisional_gpu_ms,
         coalesce(
-            sum(gpu_ms) FILTER (WHERE cause IN ('Software (user)', 'Human') AND NOT is_kept(leaf)),
+            sum(gpu_ms) FILTER (
+                WHERE cause IN ('Software (user)', 'Human')
+                AND NOT is_kept(leaf)
+                AND leaf <> 'not_measured'
+            ),
             0
         )::BIGINT AS user_caused_gpu_ms,
         coalesce(sum(gpu_ms) FILTER (WHERE leaf = 'queue_wait'), 0)::BIGINT AS queue_wait_gpu_ms,
