@@ -390,6 +390,12 @@ class TestWaiting:
         )
         assert found == {"queue_wait": 120, "repair_wait": 80}
 
+    def test_a_repair_is_seen_though_the_job_s_records_name_no_cluster(self):
+        before = attempt(0, 100, NODES, state="NODE_FAIL", cluster="")
+        after = attempt(233, 400, NODES, submitted=111, cluster="")
+        found = self.waits([before, after], node_states=[state("n2", 100, 132)])
+        assert found == {"repair_wait": 32, "queue_wait": 101}
+
     def test_the_fleet_counts_a_wait_only_on_nodes_that_no_job_uses(self):
         before = attempt(0, 100, NODES)
         after = attempt(200, 300, NODES, submitted=100)

@@ -8,7 +8,8 @@
 --   wall_gpu_ms           its GPU time from first eligible on (GPU-ms); kept_gpu_ms: of it, steps
 --                         that still count; measured_gpu_ms: of it, without not_measured
 --   provisional_gpu_ms    of kept, what no durable checkpoint holds yet
---   user_caused_gpu_ms    lost to user software or to a person's decision
+--   user_caused_gpu_ms    lost to user software or to a person's decision; idle, spare and unmeasured
+--                         time is left out elsewhere and never counts here too
 --   goodput               kept / measured; _lo if the provisional steps were lost, _hi if all
 --                         unknown time had been kept: give these where coverage is below 0.95
 --   ettr_meta             kept / (measured - idle - spare - user_caused)
@@ -31,7 +32,7 @@ WITH spent AS (
             sum(gpu_ms) FILTER (
                 WHERE cause IN ('Software (user)', 'Human')
                 AND NOT is_kept(leaf)
-                AND leaf <> 'not_measured'
+                AND leaf NOT IN ('idle', 'spare', 'not_measured')
             ),
             0
         )::BIGINT AS user_caused_gpu_ms,

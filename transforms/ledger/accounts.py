@@ -72,7 +72,7 @@ def gpu_accounts(
         outages=outages,
         incidents=incidents,
     )["repairs"].join(blamed, on="incident", how="left")
-    waiting = wait_slices(lines, stops, out, since, until)
+    waiting = wait_slices(lines, stops, out, fleet, since, until)
     allocated = _allocated(lines, logs, stops, ms(window.horizon), since, until)
     own = pl.concat([allocated, waiting])
     held, rest = share_nodes(fleet, lines, waiting, out, spells, since, until)

@@ -46,7 +46,8 @@ def read_out(
     """Read every metric from the GPU-ms of each leaf.
 
     `provisional_gpu_ms` is the part of kept that no durable checkpoint holds yet;
-    `user_caused_gpu_ms` the loss whose cause is user software or a person. Time of attempts
+    `user_caused_gpu_ms` the loss whose cause is user software or a person, outside idle, spare
+    and not_measured, which ettr_meta leaves out already. Time of attempts
     that log no steps (`not_measured`) is outside all of them but `coverage` and
     `scheduling_goodput` (methods G-10).
     """

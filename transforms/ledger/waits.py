@@ -7,6 +7,7 @@ started. While any attempt of the run holds GPUs the run is not waiting.
 
 import polars as pl
 
+from transforms.fleet import place
 from transforms.ledger.claims import LEAF
 from transforms.ledger.lines import REACH_MS
 from transforms.ledger.owners import START_UP, recovering
@@ -17,7 +18,12 @@ SLICE = ("line", "began", "ended", "leaf", "owner", "fallback", "gpus", "provisi
 
 
 def wait_slices(
-    lines: pl.DataFrame, stops: pl.DataFrame, out: pl.DataFrame, since: int, until: int
+    lines: pl.DataFrame,
+    stops: pl.DataFrame,
+    out: pl.DataFrame,
+    fleet: pl.DataFrame,
+    since: int,
+    until: int,
 ) -> pl.DataFrame:
     """The waits of all runs within [since, until), on the lines of the attempts waited for.
 
@@ -42,7 +48,12 @@ def wait_slices(
     # Records of a request may not name the GPUs that it will get.
     unnamed = pl.col("started").is_null() & (pl.col("gpus") == 0)
     return (
-        sweep([_repairs(waits, lines, out), waits.with_columns(leaf=pl.lit("queue_wait", LEAF))])
+        sweep(
+            [
+                _repairs(waits, lines, out, fleet),
+                waits.with_columns(leaf=pl.lit("queue_wait", LEAF)),
+            ]
+        )
         .join(sizes, on="line", how="left", maintain_order="left")
         .join(before, on="after", how="left", maintain_order="left")
         .with_columns(
@@ -92,13 +103,16 @@ def _levels(lines: pl.DataFrame) -> list[pl.DataFrame]:
     ]
 
 
-def _repairs(waits: pl.DataFrame, lines: pl.DataFrame, out: pl.DataFrame) -> pl.DataFrame:
+def _repairs(
+    waits: pl.DataFrame, lines: pl.DataFrame, out: pl.DataFrame, fleet: pl.DataFrame
+) -> pl.DataFrame:
     """The parts of waits in which a node of the attempt before was out of service."""
     broken = out.filter(pl.col("service").is_in(["down", "planned"]))
     broken = broken.select("cluster", node="node", out_from="began", out_to="ended")
+    had = waits.join(lines.select("cluster", after="line", node="nodes"), on="after")
     return (
-        waits.join(lines.select("cluster", after="line", node="nodes"), on="after")
-        .explode("node")
+        # A job's records may name no cluster where its nodes' records do.
+        place(had.explode("node"), fleet)
         .join(broken, on=["cluster", "node"])
         .with_columns(
             began=pl.max_horizontal("began", "out_from"),
