@@ -187,7 +187,11 @@ def observed_days(lake: Lake, said: settings.Settings) -> Observed:
     begin = said.observed_from or min(starts, default=None)
     horizon = said.observed_until or max(instants, default=None)
     if begin is None or horizon is None:
-        raise NothingObservedError(f"{lake.root} holds no observed records. Ingest some first.")
+        alone = " An inventory alone says what there is, not what was watched."
+        raise NothingObservedError(
+            f"{lake.root} holds no observed records. Ingest some first."
+            f"{alone if lake.partitions(observed.NODES) else ''}"
+        )
     # at the first instant of a day nothing of that day has been observed yet
     until = _midnight((horizon - timedelta(microseconds=1)).date()) + DAY
     return Observed(_midnight(begin.date()), max(until, _midnight(begin.date()) + DAY), horizon)

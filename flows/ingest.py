@@ -103,6 +103,9 @@ def plan(paths: Iterable[Path], options: Options) -> Plan:
         if landing.is_beside_the_point(found):
             aside.append(FileReport(found.name, "", "skipped"))
             continue
+        if not found.size:  # a log just rotated
+            aside.append(FileReport(found.name, "", "skipped", reasons={"empty file": 1}))
+            continue
         if options.source:
             sure: tuple[Source, ...] = (landing.source_named(options.source),)
         else:

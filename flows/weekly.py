@@ -19,7 +19,9 @@ from flows.lake import Lake
 Format = Literal["html", "md", "json"]
 FORMATS: tuple[Format, ...] = ("html", "md", "json")
 WEEK = timedelta(days=7)
-OBSERVED_DAYS = "SELECT DISTINCT day FROM exposure ORDER BY day"
+TELLING = ("exposure", "incidents", "interruptions", "run_time")
+"""Tables with something to report: a lake of kernel logs alone has incidents, and no exposure."""
+OBSERVED_DAYS = " UNION ".join(f"SELECT day FROM {name}" for name in TELLING) + " ORDER BY day"
 
 
 class WeekError(CallError):

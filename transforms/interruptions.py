@@ -180,7 +180,8 @@ def _ends(attempts: pl.DataFrame, lines: pl.DataFrame, progress: pl.DataFrame) -
         # Somebody noticing is no activity.
         pl.when(pl.col("noticed").list.len().fill_null(0) == 0).then("marked_at"), "init_ended",
     )  # fmt: skip
-    is_soon = pl.col("allocated_at") - ended <= NEXT_MS
+    # Of jobs that run side by side the other is no return after this one's end.
+    is_soon = (pl.col("allocated_at") - ended).is_between(0, NEXT_MS)
     is_behind = (pl.col("lost_from_step") <= pl.col("last_step")).fill_null(True)
     is_lost = is_behind & (pl.col("stepped_again") - ended <= NEXT_MS)
     soon = ("allocated_at", "started_at", "restored_at", "resumed_at")
