@@ -73,7 +73,10 @@ class JobAttempts(_Sourced):
     started = instant("allocation began; null if it never did", nullable=True)
     ended = instant("allocation ended; null while it runs", nullable=True)
     state = dy.String(description="base state, e.g. NODE_FAIL or CANCELLED")
-    cancelled_by = dy.String(nullable=True, description="uid of `CANCELLED by uid`")
+    cancelled_by = dy.String(
+        nullable=True,
+        description="who cancelled: the uid of `CANCELLED by uid`, or the user where the source names one",
+    )
     exit_code = dy.Int32(nullable=True, description="exit code")
     signal = dy.Int32(nullable=True, description="signal")
     nodes = dy.List(
