@@ -88,3 +88,14 @@ def refuse_broken(
     same = [name for name in (*table.key, "line_no") if name in frame.columns]
     sound = frame.join(broken.select(same).unique(), on=same, how="anti", nulls_equal=True)
     return table.fold(sound), bad
+
+
+def refuse_faulty(
+    table: Table, read: pl.DataFrame, texts: Callable[[int], str]
+) -> tuple[pl.DataFrame, list[tuple[int, str, str]]]:
+    """As `refuse_broken`, for rows whose `fault` says what could not be read of them."""
+    faulty = read.filter(pl.col("fault").is_not_null()).select("line_no", "fault")
+    refused = [(line_no, fault, texts(line_no)) for line_no, fault in faulty.iter_rows()]
+    sound = table.conform(read.filter(pl.col("fault").is_null()).drop("fault"))
+    good, broken = refuse_broken(table, sound, texts)
+    return good, refused + broken

@@ -10,7 +10,7 @@ registered its resources: they are ignored.
 import polars as pl
 
 from transforms.sources import text
-from transforms.sources.base import Origin, Parsed, Source, refuse_broken, rejects
+from transforms.sources.base import Origin, Parsed, Source, refuse_faulty, rejects
 from transforms.sources.slurm_text import Layout, Listing, find_layout, split_records
 from transforms.tables.observed import NODE_STATES
 
@@ -64,16 +64,13 @@ def parse(data: bytes, origin: Origin) -> Parsed:
     def words(line_no: int) -> str:
         return records.text(line_no, lines)
 
-    faulty = read.filter(pl.col("fault").is_not_null()).select("line_no", "fault")
-    refused = [(line_no, fault, words(line_no)) for line_no, fault in faulty.iter_rows()]
-    sound = NODE_STATES.conform(read.filter(pl.col("fault").is_null()).drop("fault"))
-    good, broken = refuse_broken(NODE_STATES, sound, words)
-    bad = sorted(records.rejects + refused + broken)
+    good, refused = refuse_faulty(NODE_STATES, read, words)
+    bad = sorted(records.rejects + refused)
     return Parsed(
         frames={NODE_STATES.name: good},
         rejects=rejects(bad),
         records=told.height + len(records.rejects) + records.repeated_headers,
-        accepted=states.height - len(refused) - len(broken),
+        accepted=states.height - len(refused),
         rejected=len(bad),
         ignored=told.height - states.height + records.repeated_headers,
     )

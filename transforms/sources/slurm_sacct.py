@@ -7,10 +7,9 @@ Any columns in any order under a header; without one, the 26 columns that XDMoD 
 job has one row an attempt (`--duplicates`), told apart by its submission. Job steps are ignored.
 """
 
-import polars as pl
 
 from transforms.sources import slurm_attempts, text
-from transforms.sources.base import Origin, Parsed, Source, refuse_broken, rejects
+from transforms.sources.base import Origin, Parsed, Source, refuse_faulty, rejects
 from transforms.sources.slurm_text import Layout, Listing, find_layout, split_records
 from transforms.tables.observed import JOB_ATTEMPTS
 
@@ -78,16 +77,13 @@ def parse(data: bytes, origin: Origin) -> Parsed:
     def words(line_no: int) -> str:
         return records.text(line_no, lines)
 
-    faulty = read.filter(pl.col("fault").is_not_null()).select("line_no", "fault")
-    refused = [(line_no, fault, words(line_no)) for line_no, fault in faulty.iter_rows()]
-    sound = JOB_ATTEMPTS.conform(read.filter(pl.col("fault").is_null()).drop("fault"))
-    good, broken = refuse_broken(JOB_ATTEMPTS, sound, words)
-    bad = sorted(records.rejects + refused + broken)
+    good, refused = refuse_faulty(JOB_ATTEMPTS, read, words)
+    bad = sorted(records.rejects + refused)
     return Parsed(
         frames={JOB_ATTEMPTS.name: good},
         rejects=rejects(bad),
         records=records.rows.height + len(records.rejects) + records.repeated_headers,
-        accepted=attempts.height - len(refused) - len(broken),
+        accepted=attempts.height - len(refused),
         rejected=len(bad),
         ignored=told.height - attempts.height + records.repeated_headers,
     )
