@@ -7,7 +7,6 @@ Any columns in any order under a header; without one, the 26 columns that XDMoD 
 job has one row an attempt (`--duplicates`), told apart by its submission. Job steps are ignored.
 """
 
-
 from transforms.sources import slurm_attempts, text
 from transforms.sources.base import Origin, Parsed, Source, refuse_faulty, rejects
 from transforms.sources.slurm_text import Layout, Listing, find_layout, split_records
