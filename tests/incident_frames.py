@@ -17,6 +17,8 @@ DAY = timedelta(days=1)
 MIDNIGHT = T0.replace(hour=0)
 READS = {
     "kernel_events": o.KERNEL_EVENTS,
+    "bmc_events": o.BMC_EVENTS,
+    "cluster_events": o.CLUSTER_EVENTS,
     "node_states": o.NODE_STATES,
     "outages": o.OUTAGES,
     "run_attempts": d.RUN_ATTEMPTS,

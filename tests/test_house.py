@@ -24,7 +24,7 @@ VIEWS = sorted((ROOT / "sql" / "views").glob("*.sql"))
 # What each part of the house may import beside the standard library. First match wins.
 CORE = {"polars", "numpy", "scipy", "numba", "dataframely", "transforms"}
 MAY_IMPORT = {
-    "transforms/report/": CORE | {"altair", "jinja2", "great_tables", "vl_convert", "markupsafe"},
+    "transforms/report/": CORE | {"altair", "jinja2", "vl_convert", "markupsafe"},
     "transforms/simulate/formats/packing.py": CORE | {"zstandard"},
     "transforms/": CORE,
     "flows/warehouse.py": {"duckdb", "polars", "pyarrow", "flows", "transforms"},

@@ -18,6 +18,7 @@ import polars as pl
 
 from transforms import intervals
 from transforms.coalesce import DAY_MS, Bools, Ints, chains, latest_before
+from transforms.signs import is_instant
 
 GAP_MS = 180_000
 LAG_MS = 600_000
@@ -35,7 +36,7 @@ def bursts(signs: pl.DataFrame, started: pl.DataFrame, gap_ms: int = GAP_MS) -> 
     """
     unit, at, until = _keys(signs)
     unit = _spans_of_service(signs, unit, at, started)
-    is_spell = (signs["source_table"] != "kernel_events").to_numpy()
+    is_spell = signs.select(~is_instant()).to_series().to_numpy()
     hold = np.full(len(at), np.iinfo(np.int64).min // 4)
     _hold_until_the_loss(hold, unit, at, is_spell)
     _hold_while_out(hold, signs, unit, at, until, is_spell, gap_ms)
@@ -94,9 +95,7 @@ def _unit_ids(units: pl.DataFrame) -> Ints:
 def _spans_of_service(signs: pl.DataFrame, unit: Ints, at: Ints, started: pl.DataFrame) -> Ints:
     """Tell a unit before its return to service from the same unit after it."""
     numbered = signs.with_columns(pl.Series("id", unit))
-    spells = numbered.filter(
-        (pl.col("source_table") != "kernel_events") & (pl.col("unit_kind") == "node")
-    )
+    spells = numbered.filter(~is_instant() & (pl.col("unit_kind") == "node"))
     nodes = spells.select("cluster", "node", "id").unique()
     out = intervals.union(
         spells.select("id", pl.col("at").alias("began"), pl.col("until").alias("ended")), ["id"]

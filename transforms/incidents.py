@@ -21,7 +21,7 @@ from transforms import bursts, interruptions
 from transforms.coalesce import chains
 from transforms.fleet import place
 from transforms.severity import confidence, severity
-from transforms.signs import TOTAL_ORDER, signs
+from transforms.signs import TOTAL_ORDER, is_instant, signs
 from transforms.spread import joined
 from transforms.tables.derived import INCIDENT_MEMBERS, INCIDENTS, INTERRUPTIONS, SENSITIVITY
 from transforms.touched import gpus_touched, nodes_touched
@@ -45,6 +45,8 @@ def derive(
     window: "Window",
     *,
     kernel_events: pl.DataFrame,
+    bmc_events: pl.DataFrame,
+    cluster_events: pl.DataFrame,
     node_states: pl.DataFrame,
     outages: pl.DataFrame,
     run_attempts: pl.DataFrame,
@@ -55,7 +57,9 @@ def derive(
     run_marks: pl.DataFrame,
 ) -> Mapping[str, pl.DataFrame]:
     """Incidents, their members, the interruptions they explain, and the gap's sensitivity."""
-    seen = signs(kernel_events, node_states, outages, fleet, window.horizon)
+    seen = signs(
+        kernel_events, bmc_events, cluster_events, node_states, outages, fleet, window.horizon
+    )
     held = _allocations(run_attempts, fleet, window)
     started = held.select("cluster", "node", pl.col("started").alias("at"))
     members = _coalesced(seen, fleet, started, held)
@@ -143,7 +147,7 @@ def _identified(folded: pl.DataFrame, definition: str) -> pl.DataFrame:
             "source_table",
             "unit_kind",
             "cluster",
-            pl.when(pl.col("source_table") == "kernel_events").then("node").otherwise("unit"),
+            pl.when(is_instant()).then("node").otherwise("unit"),
             pl.col("at").dt.epoch("us"),
             "kind",
             "code",

@@ -60,6 +60,8 @@ RECIPES: tuple[Recipe, ...] = (
         makes=(d.INCIDENTS, d.INCIDENT_MEMBERS, d.INTERRUPTIONS, d.SENSITIVITY),
         reads=(
             o.KERNEL_EVENTS,
+            o.BMC_EVENTS,
+            o.CLUSTER_EVENTS,
             o.NODE_STATES,
             o.OUTAGES,
             d.RUN_ATTEMPTS,

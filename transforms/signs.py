@@ -1,8 +1,9 @@
 """Every sign of trouble, whoever saw it, in one shape: what incidents are made of.
 
-Three witnesses speak. The kernel log names a fault at an instant. The scheduler says that a node
-is out of service, unplanned, for a while. A ticket or trace records an outage. A planned state,
-and one that the scheduler only does not know, is no sign of trouble.
+Four witnesses speak. The kernel log names a fault at an instant. A board's controller or a health
+agent reports one, at an instant too. The scheduler says that a node is out of service, unplanned,
+for a while. A ticket or trace records an outage. A planned state, and one that the scheduler only
+does not know, is no sign of trouble.
 
     unit         what the sign is about: a node, or the switch, rack, ... of a recorded outage
     at, until    instants; `until` equals `at` for kernel records, and open ends are the horizon
@@ -22,6 +23,7 @@ from transforms.contract import UTC
 from transforms.fleet import place
 from transforms.node_states import classify
 from transforms.reasons import classify_reasons
+from transforms.reported import agent_reports, board_reports
 
 EVIDENCE = ("counting", "corroborating", "program", "outage", "down", "drain", "none")
 """What a sign can explain, before any rank:
@@ -39,6 +41,8 @@ OUTAGE_RANK = ENGINE + 1
 STATE_RANK = ENGINE + 2
 """Recorded outages and node states say less of the cause than any hardware sign, and more than a
 program's error."""
+
+INSTANT = ("kernel_events", "bmc_events", "cluster_events")
 
 _TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
     "source_table": pl.String,
@@ -72,6 +76,8 @@ TOTAL_ORDER = (
 
 def signs(
     kernel_events: pl.DataFrame,
+    bmc_events: pl.DataFrame,
+    cluster_events: pl.DataFrame,
     node_states: pl.DataFrame,
     outages: pl.DataFrame,
     fleet: pl.DataFrame,
@@ -79,7 +85,9 @@ def signs(
 ) -> pl.DataFrame:
     """All signs in the columns of SIGN_SCHEMA; rows that name no cluster take their node's."""
     parts = (
-        _from_kernel(place(kernel_events, fleet)),
+        _at_an_instant("kernel_events", explain(place(kernel_events, fleet))),
+        _at_an_instant("bmc_events", board_reports(place(bmc_events, fleet))),
+        _at_an_instant("cluster_events", agent_reports(place(cluster_events, fleet))),
         _from_states(place(node_states, fleet), horizon),
         _from_outages(outages, fleet, horizon),
     )
@@ -88,23 +96,24 @@ def signs(
     )
 
 
-def _from_kernel(events: pl.DataFrame) -> pl.DataFrame:
+def is_instant() -> pl.Expr:
+    """True for a sign of one moment; the others are spells."""
+    return pl.col("source_table").is_in(INSTANT)
+
+
+def _at_an_instant(table: str, events: pl.DataFrame) -> pl.DataFrame:
     # Logs that name no node are one machine's each, as far as anybody can tell: two unnamed files
     # must not become one incident because their clocks agree.
     unit = pl.when(pl.col("node") == "").then(pl.format("file {}", "file")).otherwise("node")
     evidence = pl.col("counts").replace_strict(
         {"yes": "counting", "corroborate": "corroborating", "no_user": "program"}, default="none"
     )
-    return (
-        explain(events)
-        .rename({"observed_at": "at"})
-        .with_columns(
-            source_table=pl.lit("kernel_events"),
-            unit_kind=pl.lit("node"),
-            unit=unit,
-            until=pl.col("at"),
-            evidence=evidence,
-        )
+    return events.rename({"observed_at": "at"}).with_columns(
+        source_table=pl.lit(table),
+        unit_kind=pl.lit("node"),
+        unit=unit,
+        until=pl.col("at"),
+        evidence=evidence,
     )
 
 

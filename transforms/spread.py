@@ -22,6 +22,7 @@ from scipy.stats import poisson
 
 from transforms.coalesce import Ints, chains
 from transforms.codes import SECONDARY
+from transforms.signs import is_instant
 
 TOGETHER = timedelta(seconds=60)
 REFERENCE_PER_NODE_DAY = 6.5 / 1000
@@ -82,7 +83,7 @@ def is_beyond_chance(nodes: int, domain_size: int) -> bool:
 
 
 def _fabric(signs: pl.DataFrame, fleet: pl.DataFrame) -> tuple[Ints, Ints]:
-    rows = signs.filter((pl.col("class") == "NVLink") & (pl.col("source_table") == "kernel_events"))
+    rows = signs.filter((pl.col("class") == "NVLink") & is_instant())
     placed = domain_of(rows.select("cluster", "node", "at", "burst"), fleet, "nvlink_domain")
     domain = placed.select(pl.struct("cluster", "domain").rank("dense").cast(pl.Int64)).to_series()
     at = placed["at"].dt.epoch("ms").to_numpy()
@@ -127,7 +128,6 @@ def _lost_together(signs: pl.DataFrame, fleet: pl.DataFrame, domain: str) -> tup
 
 def _symptoms(signs: pl.DataFrame, held: pl.DataFrame) -> tuple[Ints, Ints]:
     """Tie each symptom to one fault on another node of its job: best rank, then the earliest."""
-    is_kernel = pl.col("source_table") == "kernel_events"
     cleans_up = (pl.col("evidence") == "none") & (pl.col("rank") == SECONDARY)
     waited = pl.col("class").is_in(["Network", "Storage"]) & pl.col("detail").str.contains(
         TIMED_OUT
@@ -137,7 +137,7 @@ def _symptoms(signs: pl.DataFrame, held: pl.DataFrame) -> tuple[Ints, Ints]:
         .group_by("burst", "cluster", "node")
         .agg(
             pl.col("at").min(),
-            (is_kernel & (cleans_up | waited)).all().alias("is_symptom"),
+            (is_instant() & (cleans_up | waited)).all().alias("is_symptom"),
             pl.col("rank").min(),
             pl.col("evidence").is_in(["counting", "corroborating", "down"]).any().alias("is_fault"),
         )

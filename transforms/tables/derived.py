@@ -129,7 +129,7 @@ class IncidentMembers(dy.Schema):
     incident = dy.String(primary_key=True, description="incident it was folded into")
     day = dy.Date(description="UTC day the incident began")
     source_table = dy.Enum(
-        ("kernel_events", "node_states", "outages"),
+        ("kernel_events", "bmc_events", "cluster_events", "node_states", "outages"),
         primary_key=True,
         description="observed table of the raw event",
     )

@@ -155,6 +155,57 @@ class KernelEvents(_Sourced):
     boot_id = dy.String(nullable=True, description="boot id where told")
 
 
+LEVELS = ("info", "warning", "critical")
+"""How bad the reporter says it is; a reporter's own word is in the detail."""
+
+
+class BmcEvents(_Sourced):
+    cluster = dy.String(primary_key=True, description=CLUSTER)
+    node = dy.String(
+        primary_key=True, description="host name; '' where neither record nor caller names it"
+    )
+    observed_at = instant("when the board's controller logged it", key=True)
+    record = dy.String(primary_key=True, description="record id in that log; '' if none")
+    sensor = dy.String(primary_key=True, description="sensor or part, as named")
+    event = dy.String(primary_key=True, description="what happened, as worded")
+    direction = dy.Enum(
+        ("asserted", "deasserted", ""),
+        primary_key=True,
+        description="began to hold, or ceased to; '' where not told",
+    )
+    level = dy.Enum(LEVELS, nullable=True, description="how bad, as the record says")
+    detail = dy.String(nullable=True, description="rest of the record")
+    clock = dy.Enum(
+        ("stamped", "file"),
+        description="where `observed_at` comes from: the record's stamp, or the file's time alone",
+    )
+
+
+class ClusterEvents(_Sourced):
+    cluster = dy.String(primary_key=True, description=CLUSTER)
+    node = dy.String(primary_key=True, description="node it is about; '' where none is named")
+    observed_at = instant("seen first", key=True)
+    reporter = dy.String(
+        primary_key=True, description="who said so, e.g. kubelet, gpud, slurmctld, nvsentinel"
+    )
+    object = dy.String(
+        primary_key=True, description="what it is about, e.g. `node a1`, `pod ml/train-0`, `job 34`"
+    )
+    reason = dy.String(primary_key=True, description="the event's machine word, e.g. NodeNotReady")
+    code = dy.Int32(primary_key=True, description="Xid that it names; 0 for none")
+    device = dy.String(
+        primary_key=True, description="PCI address, GPU uuid or link that it names; '' if none"
+    )
+    detail = dy.String(primary_key=True, description="message")
+    level = dy.Enum(LEVELS, description="how bad, as the reporter says")
+    last_at = instant("seen last; null where seen once or not told", nullable=True)
+    times = dy.UInt32(nullable=True, description="how often it was seen; null where not told")
+
+    @dy.rule()
+    def last_at_not_before_observed_at(cls) -> pl.Expr:
+        return (pl.col("last_at") >= pl.col("observed_at")).fill_null(True)
+
+
 class Outages(_Sourced):
     unit_kind = dy.Enum(
         ("node", "gpu", "rack", "switch", "link", "job", "site"),
@@ -300,6 +351,16 @@ KERNEL_EVENTS = _observed(
     "kernel log record that says a fault or a sign of one",
     "observed_at",
 )
+BMC_EVENTS = _observed(
+    BmcEvents, "bmc_events", "record of a board controller's log (SEL, Redfish)", "observed_at"
+)
+CLUSTER_EVENTS = _observed(
+    ClusterEvents,
+    "cluster_events",
+    "event that a cluster manager or health agent reported of a node, a job or a device",
+    "observed_at",
+    prefers=("last_at", "times"),
+)
 OUTAGES = _observed(
     Outages,
     "outages",
@@ -335,6 +396,8 @@ EVENTS = (
     JOB_ATTEMPTS,
     NODE_STATES,
     KERNEL_EVENTS,
+    BMC_EVENTS,
+    CLUSTER_EVENTS,
     OUTAGES,
     STEPS,
     CHECKPOINTS,

@@ -1,0 +1,72 @@
+"""What boards' controllers and health agents report, read as signs of trouble (methods 2.5, 2.6).
+
+Their words are free text, so the class comes from the table that reads drain reasons
+(`transforms.reasons`), unless the event names an Xid: then it is what that Xid is, another
+witness of the kernel's own line. A critical report counts when a run was interrupted by it; a
+warning only foretells; an end, a recovery or mere information is no sign.
+"""
+
+import polars as pl
+
+from transforms.catalogue import explain
+from transforms.codes import ENGINE, NOISE, PRECURSOR
+from transforms.reasons import classify_reasons
+from transforms.tables.observed import KERNEL_KINDS
+
+REPORT_RANK = ENGINE + 1
+"""A report says less of the cause than the hardware's own sign."""
+
+
+def board_reports(events: pl.DataFrame) -> pl.DataFrame:
+    """Records of `bmc_events` with kind, code, device, repeat and the columns of `meaning()`."""
+    is_over = pl.col("direction") == "deasserted"
+    worded = events.with_columns(
+        kind=pl.lit("bmc"),
+        code=pl.lit(0, pl.Int32),
+        device=pl.col("sensor"),
+        words=pl.concat_str("sensor", "event", pl.col("detail").fill_null(""), separator=" "),
+        detail=pl.concat_str("sensor", "event", "direction", "record", separator=" "),
+    )
+    return _read(worded, is_over)
+
+
+def agent_reports(events: pl.DataFrame) -> pl.DataFrame:
+    """Records of `cluster_events` with kind, code, repeat and the columns of `meaning()`."""
+    named = pl.col("code") > 0
+    xids = explain(
+        events.filter(named).with_columns(
+            kind=pl.lit("xid").cast(pl.Enum(KERNEL_KINDS)), repeat=pl.lit(0, pl.UInt32)
+        )
+    ).cast({"kind": pl.String})
+    worded = events.filter(~named).with_columns(
+        kind=pl.lit("report"),
+        words=pl.concat_str("reason", "detail", separator=" "),
+        detail=pl.concat_str("reporter", "object", "reason", "detail", separator=" "),
+    )
+    rest = _read(worded, pl.lit(False))
+    same = [name for name in rest.columns if name in xids.columns]
+    return pl.concat([xids.select(same), rest.select(same)])
+
+
+def _read(worded: pl.DataFrame, is_over: pl.Expr) -> pl.DataFrame:
+    verdicts = classify_reasons(worded.select("words").unique(), "words")
+    is_fault = (pl.col("reason_kind") != "planned") & (pl.col("class") != "Unknown") & ~is_over
+    level = pl.col("level").cast(pl.String)
+    counts = (
+        pl.when(is_fault & (level == "critical"))
+        .then(pl.lit("corroborate"))
+        .when(is_fault & (level == "warning"))
+        .then(pl.lit("precursor"))
+        .otherwise(pl.lit("no"))
+    )
+    rank = counts.replace_strict(
+        {"corroborate": REPORT_RANK, "precursor": PRECURSOR}, default=NOISE, return_dtype=pl.Int32
+    )
+    joined = worded.join(verdicts, on="words", how="left", maintain_order="left").drop("words")
+    return joined.with_columns(
+        repeat=pl.lit(0, pl.UInt32),
+        cause_code=pl.lit(0, pl.Int32),
+        counts=counts,
+        rank=rank,
+        prior=pl.lit("ambiguous"),
+    )
