@@ -33,6 +33,12 @@ check: venv  ## lint, format and types
 crash: venv  ## kill -9 at 50 random instants of ingest and derive, then compare every byte
 	FAULTLEDGER_CRASHES=50 $(BIN)/python -m pytest -q -s tests/test_crash.py
 
+mutations: venv  ## 10,000 damaged files of every source through the whole ingest
+	FAULTLEDGER_MUTATIONS=10000 $(BIN)/python -m pytest -q -s -n $(JOBS) tests/test_mutations.py
+
+fuzz: venv  ## coverage-guided fuzzing of every parser, FUZZ_SECONDS=600
+	$(BIN)/python tests/fuzz/fuzz_sources.py
+
 bench: venv  ## ratios against peers, in CPU-seconds
 	@for file in tests/bench/*.py; do $(BIN)/python $$file; done
 
@@ -45,7 +51,7 @@ lock:  ## pin dependencies again (needs uv)
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
 
 clean:  ## remove what was made here, the lake of the demo included
-	rm -rf $(VENV) demo build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) demo build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .fuzz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help venv demo test check crash bench readme lock clean
+.PHONY: help venv demo test check crash mutations fuzz bench readme lock clean

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -61,15 +62,15 @@ def contents(root: Path) -> dict[str, str]:
 class Reader(threading.Thread):
     """Asks the lake over and over, through DuckDB and through bare Polars."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, asks: Sequence[str] = POLLED) -> None:
         super().__init__(daemon=True)
-        self.root, self.reads, self.is_done = root, 0, threading.Event()
+        self.root, self.asks, self.reads, self.is_done = root, asks, 0, threading.Event()
         self.failures: list[str] = []
 
     def run(self) -> None:
         while not self.is_done.wait(0.05):
             try:
-                for sql in POLLED:
+                for sql in self.asks:
                     warehouse.query(self.root, sql)
                 for part in (self.root / "observed" / "nodes").rglob("*.parquet"):
                     pl.read_parquet(part)

@@ -50,6 +50,38 @@ def test_the_dictionary_is_the_one_in_force():
     assert shown == dictionary.overview(tables.ALL), "run `make readme`"
 
 
+def test_the_example_of_a_new_source_is_one_file_one_line_and_one_folder(tmp_path: Path):
+    """A copy of the house takes the README's source as shown, and its own tests then hold it."""
+    for folder in ("transforms", "tests"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pyc*"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (code,) = re.findall(r"```python\n(\"\"\"Power.*?)```", README, re.DOTALL)
+    (tmp_path / "transforms" / "sources" / "psu_log.py").write_text(code)
+    listed = tmp_path / "transforms" / "sources" / "__init__.py"
+    text = listed.read_text()
+    text = text.replace("import (\n", "import (\n    psu_log,\n", 1)
+    listed.write_text(text.replace("= (\n", "= (\n    psu_log.SOURCE,\n", 1))
+    (block,) = re.findall(r"```text\n(input\.log.*?)```", README, re.DOTALL)
+    for case in ("torn_line", "torn_line_again", "torn_line_once_more"):
+        folder = tmp_path / "tests" / "cases" / "sources" / "psu_log" / case
+        folder.mkdir(parents=True)
+        file = ""
+        for line in block.splitlines():
+            file = line[:31].strip() or file
+            with (folder / file).open("a") as growing:
+                growing.write(line[31:] + "\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "psu_log"]
+    done = subprocess.run(
+        [*command, "tests/test_sources.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(re.findall(r"(\d+) passed", done.stdout)[0]) >= 11
+
+
 @pytest.fixture(scope="module")
 def demo_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `make demo` leaves behind, made without Prefect to save its server's start."""
