@@ -1,6 +1,7 @@
 """Every format that can be read. A new one is one file here and one line below."""
 
 from transforms.sources import (
+    gpud,
     inventory,
     kernel_log,
     ml_goodput,
@@ -24,5 +25,6 @@ SOURCES: tuple[Source, ...] = (
     inventory.GPUS_SOURCE,
     prometheus_text.SOURCE,
     nvidia_smi.SOURCE,
+    gpud.SOURCE,
 )
 BY_NAME: dict[str, Source] = {source.name: source for source in SOURCES}

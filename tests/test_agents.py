@@ -1,0 +1,80 @@
+"""What other tools' agents stored is a witness of the same incident as the kernel's own line."""
+
+import dataclasses
+import sqlite3
+from pathlib import Path
+
+import pytest
+from incident_frames import T0, at, derived, event
+
+from transforms.sources import BY_NAME
+from transforms.sources.base import Origin
+
+ORIGIN = Origin(file="input", modified=T0, cluster="c", node="n1")
+
+
+def rows_of(source, data):
+    parsed = BY_NAME[source].parse(data, ORIGIN)
+    assert parsed.rejected == 0, parsed.rejects.rows()
+    return parsed.frames["cluster_events"].to_dicts()
+
+
+def gpud_state(tmp_path: Path, *events: tuple, component="accelerator_nvidia_error_xid") -> bytes:
+    """A state file as the agent leaves it: of write-ahead mode, checkpointed."""
+    file = tmp_path / "gpud.state"
+    table = f"components_{component}_events_v0_5_0"
+    with sqlite3.connect(file) as base:
+        base.execute("PRAGMA journal_mode = WAL")
+        base.execute(
+            f"CREATE TABLE {table} (timestamp INTEGER NOT NULL, name TEXT NOT NULL,"
+            " type TEXT NOT NULL, message TEXT, extra_info TEXT)"
+        )
+        for seconds, name, kind, more in events:
+            row = (int(at(seconds).timestamp()), name, kind, None, more)
+            base.execute(f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)", row)
+    base.close()
+    return file.read_bytes()
+
+
+GPUD_XID = '{"data":"79","device_uuid":"PCI:0000:3b:00"}'
+
+
+def gpud(tmp_path, *events):
+    return rows_of("gpud", gpud_state(tmp_path, *events))
+
+
+def incidents(**rows):
+    found = derived(**rows)["incidents"].filter(definition="coalesced-180s")
+    return found.select("root_code", "events", "counts").rows()
+
+
+def test_gpuds_xid_is_another_witness_of_the_kernels(tmp_path):
+    told = gpud(tmp_path, (20, "error_xid", "Fatal", GPUD_XID))
+    assert incidents(kernel_events=[event(0)], cluster_events=told) == [(79, 2, True)]
+    assert incidents(cluster_events=told) == [(79, 1, True)]
+
+
+def test_gpuds_all_clear_and_reboots_are_no_failures(tmp_path):
+    told = gpud(tmp_path, (20, "SetHealthy", "", None), (400, "reboot", "Warning", None))
+    assert not any(counts for _, _, counts in incidents(cluster_events=told))
+
+
+def test_gpuds_file_is_read_whatever_its_journal_says(tmp_path):
+    data = gpud_state(tmp_path, (0, "error_xid", "Fatal", GPUD_XID))
+    older = data[:18] + b"\x01\x01" + data[20:]
+    assert data[18:20] == b"\x02\x02"
+    assert rows_of("gpud", data) == rows_of("gpud", older)
+
+
+@pytest.mark.parametrize("size", [0, 50, 100, 511, 3000])
+def test_gpuds_file_cut_short_is_counted_never_raised(tmp_path, size):
+    data = gpud_state(tmp_path, (0, "error_xid", "Fatal", GPUD_XID))
+    parsed = BY_NAME["gpud"].parse(data[:size], ORIGIN)
+    assert (parsed.accepted, parsed.rejected) == (0, 1 if size else 0)
+
+
+def test_gpuds_events_are_its_nodes(tmp_path):
+    data = gpud_state(tmp_path, (0, "error_xid", "Fatal", GPUD_XID))
+    other = dataclasses.replace(ORIGIN, node="n2", cluster="d")
+    frame = BY_NAME["gpud"].parse(data, other).frames["cluster_events"]
+    assert frame.select("cluster", "node").rows() == [("d", "n2")]
