@@ -3,6 +3,7 @@
 from transforms.sources import (
     gpud,
     inventory,
+    ipmi_sel,
     kernel_log,
     ml_goodput,
     nvidia_smi,
@@ -26,5 +27,6 @@ SOURCES: tuple[Source, ...] = (
     prometheus_text.SOURCE,
     nvidia_smi.SOURCE,
     gpud.SOURCE,
+    ipmi_sel.SOURCE,
 )
 BY_NAME: dict[str, Source] = {source.name: source for source in SOURCES}

@@ -176,8 +176,8 @@ class BmcEvents(_Sourced):
     level = dy.Enum(LEVELS, nullable=True, description="how bad, as the record says")
     detail = dy.String(nullable=True, description="rest of the record")
     clock = dy.Enum(
-        ("stamped", "file"),
-        description="where `observed_at` comes from: the record's stamp, or the file's time alone",
+        ("stamped", "neighbour", "file"),
+        description="where `observed_at` comes from: the record's stamp; that of the record beside it, where the controller's clock was not set; the file's time alone",
     )
 
 
