@@ -1,6 +1,7 @@
 """What other tools' agents stored is a witness of the same incident as the kernel's own line."""
 
 import dataclasses
+import json
 import sqlite3
 from pathlib import Path
 
@@ -78,3 +79,43 @@ def test_gpuds_events_are_its_nodes(tmp_path):
     other = dataclasses.replace(ORIGIN, node="n2", cluster="d")
     frame = BY_NAME["gpud"].parse(data, other).frames["cluster_events"]
     assert frame.select("cluster", "node").rows() == [("d", "n2")]
+
+
+def nvsentinel(seconds, **more):
+    """A health event in the words of its store, which are in lower case."""
+    event = {
+        "agent": "syslog-health-monitor", "componentclass": "GPU", "checkname": "SysLogsXIDError",
+        "isfatal": True, "ishealthy": False, "errorcode": ["79"], "nodename": "n1",
+        "message": "GPU has fallen off the bus", "recommendedaction": 24,
+        "entitiesimpacted": [{"entitytype": "PCI", "entityvalue": "0000:3b:00"}],
+        "generatedtimestamp": {"seconds": int(at(seconds).timestamp()), "nanos": 5000}, **more,
+    }  # fmt: skip
+    return rows_of("nvsentinel", json.dumps({"healthevent": event}).encode())
+
+
+def test_nvsentinels_xid_is_another_witness_of_the_kernels():
+    assert incidents(kernel_events=[event(0)], cluster_events=nvsentinel(5)) == [(79, 2, True)]
+    assert incidents(cluster_events=nvsentinel(5)) == [(79, 1, True)]
+
+
+@pytest.mark.parametrize(
+    "quiet",
+    [
+        {"ishealthy": True, "isfatal": False, "message": "No health failures"},
+        {"componentclass": "CSP", "checkname": "CSPMaintenance", "message": "maintenance planned"},
+    ],
+    ids=["recovered", "planned"],
+)
+def test_what_nvsentinel_says_has_recovered_or_is_planned_is_no_failure(quiet):
+    told = nvsentinel(5, **{"errorcode": [], **quiet})
+    assert not any(counts for _, _, counts in incidents(cluster_events=told))
+
+
+def test_a_recovery_names_no_xid_even_with_its_error_code():
+    (row,) = nvsentinel(5, ishealthy=True, isfatal=False)
+    assert (row["code"], row["level"]) == (0, "info")
+
+
+def test_microseconds_of_seconds_and_nanos_are_exact():
+    (row,) = nvsentinel(5)
+    assert row["observed_at"] == at(5.000005)

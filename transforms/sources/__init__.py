@@ -7,6 +7,7 @@ from transforms.sources import (
     kernel_log,
     ml_goodput,
     nvidia_smi,
+    nvsentinel,
     prometheus_text,
     slurm_events,
     slurm_json,
@@ -28,5 +29,6 @@ SOURCES: tuple[Source, ...] = (
     nvidia_smi.SOURCE,
     gpud.SOURCE,
     ipmi_sel.SOURCE,
+    nvsentinel.SOURCE,
 )
 BY_NAME: dict[str, Source] = {source.name: source for source in SOURCES}
