@@ -17,7 +17,7 @@ import polars as pl
 from transforms import intervals
 from transforms.catalogue import classify_reasons
 from transforms.fleet import ID, place
-from transforms.node_states import classify
+from transforms.node_states import classify, closed
 from transforms.tables.derived import EXPOSURE
 
 if TYPE_CHECKING:
@@ -93,7 +93,9 @@ def out_of_service(
     An outage is `down`, or `planned` where its own words say so. Columns cluster, node, began,
     ended (null while open), service, reason; overlaps remain.
     """
-    states = classify(node_states).select(*ID, "began", "ended", "service", "reason")
+    states = closed(classify(place(node_states, fleet))).select(
+        *ID, "began", "ended", "service", "reason"
+    )
     recorded = outages.filter(pl.col("unit_kind") == "node").select(
         "cluster",
         pl.col("unit").alias("node"),

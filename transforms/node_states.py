@@ -91,6 +91,42 @@ def classify(node_states: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def closed(node_states: pl.DataFrame) -> pl.DataFrame:
+    """Close spells out of service that nobody ended, where the node was seen in service later.
+
+    Logs are rotated and snapshots are instants, so the file that tells of a return need not be
+    the one that tells of the loss. Needs cluster, node, began, ended and the columns of
+    `classify`; keeps every row and their order.
+    """
+    place = ["cluster", "node"]
+    is_up = pl.col("service") == "up"
+    returns = node_states.filter(is_up).select(*place, pl.col("began").alias("back")).sort("back")
+    if returns.is_empty():
+        return node_states
+    is_open = pl.col("ended").is_null() & ~is_up
+    rows = node_states.with_row_index("row")
+    ends = (
+        rows.filter(is_open)
+        .select("row", *place, "began")
+        .sort("began")
+        .join_asof(
+            returns,
+            left_on="began",
+            right_on="back",
+            by=place,
+            strategy="forward",
+            allow_exact_matches=False,
+            check_sortedness=False,
+        )
+        .select("row", "back")
+    )
+    return (
+        rows.join(ends, on="row", how="left", maintain_order="left")
+        .with_columns(pl.coalesce("ended", "back").alias("ended"))
+        .drop("row", "back")
+    )
+
+
 def _words(state: pl.Expr) -> pl.Expr:
     """Split a state into its base and flags: `IDLE+DRAIN*` is IDLE, DRAIN, NOT_RESPONDING."""
     text = state.str.to_uppercase().str.strip_chars()

@@ -3,7 +3,8 @@
 Their words are free text, so the class comes from the table that reads drain reasons
 (`transforms.reasons`), unless the event names an Xid: then it is what that Xid is, another
 witness of the kernel's own line. A critical report counts when a run was interrupted by it; a
-warning only foretells; an end, a recovery or mere information is no sign.
+warning only foretells; an end, a recovery or mere information is no sign. A scheduler that takes
+a node from a job says only that it lost it: less than its own reason for the node's state says.
 """
 
 import polars as pl
@@ -15,6 +16,19 @@ from transforms.tables.observed import KERNEL_KINDS
 
 REPORT_RANK = ENGINE + 1
 """A report says less of the cause than the hardware's own sign."""
+
+LOSS_RANK = ENGINE + 3
+"""Behind node states, whose reason may name what broke."""
+LOSSES = ("RequeuedForNodeFailure", "KilledForNodeFailure", "RemovedFromJob", "MissingFromNode")
+"""What `slurm_ctld` reports of a job whose node was lost."""
+
+_LOST = {
+    "class": pl.lit("Unknown"),
+    "component": pl.lit("host unreachable"),
+    "reason_kind": pl.lit("fault"),
+    "counts": pl.lit("corroborate"),
+    "rank": pl.lit(LOSS_RANK, pl.Int32),
+}
 
 
 def board_reports(events: pl.DataFrame) -> pl.DataFrame:
@@ -43,7 +57,10 @@ def agent_reports(events: pl.DataFrame) -> pl.DataFrame:
         words=pl.concat_str("reason", "detail", separator=" "),
         detail=pl.concat_str("reporter", "object", "reason", "detail", separator=" "),
     )
-    rest = _read(worded, pl.lit(False))
+    is_loss = (pl.col("reporter") == "slurmctld") & pl.col("reason").is_in(LOSSES)
+    rest = _read(worded, pl.lit(False)).with_columns(
+        pl.when(is_loss).then(value).otherwise(name).alias(name) for name, value in _LOST.items()
+    )
     same = [name for name in rest.columns if name in xids.columns]
     return pl.concat([xids.select(same), rest.select(same)])
 

@@ -21,7 +21,7 @@ from transforms.catalogue import explain
 from transforms.codes import ENGINE
 from transforms.contract import UTC
 from transforms.fleet import place
-from transforms.node_states import classify
+from transforms.node_states import classify, closed
 from transforms.reasons import classify_reasons
 from transforms.reported import agent_reports, board_reports
 
@@ -121,7 +121,7 @@ def _from_states(states: pl.DataFrame, horizon: datetime) -> pl.DataFrame:
     words = pl.col("state").str.to_uppercase()
     is_lost = words.str.contains(r"\bDOWN\b|\*|NOT_RESPONDING|NO_RESPOND")
     return (
-        classify(states)
+        closed(classify(states))
         .filter(pl.col("service") == "down")
         .with_columns(
             source_table=pl.lit("node_states"),
