@@ -2,8 +2,8 @@
 
 `meaning()` is the table to look things up in. `explain()` is the verdict on events: it joins that
 table and then listens to the rest of the line, because some records say only there how bad they
-are (a corrected or an uncorrected machine check, a fatal or a non-fatal NVLink 5 word), and an
-Xid 45 names there the error it cleans up after.
+are (a corrected or an uncorrected machine check, the status words of NVLink 5), an Xid 45 names
+there the error it cleans up after, and an Xid 154 what the driver asks for.
 
 Reasons that people and schedulers give for taking a node out are read by `classify_reasons`.
 """
@@ -25,6 +25,7 @@ from transforms.codes import (
     XIDS,
     Meaning,
 )
+from transforms.nvlink5 import decoded
 from transforms.reasons import REASON_KINDS, REASONS_VERSION, RULES, classify_reasons
 from transforms.tables.observed import KERNEL_KINDS
 
@@ -37,9 +38,13 @@ __all__ = [
     "kinds_frame",
     "meaning",
     "previous_xid",
+    "recovery_action",
     "sxid_frame",
     "xid_frame",
 ]
+
+RECOVERY_ACTIONS = ("none", "reset GPU", "reboot node", "drain P2P", "drain and reset")
+"""What an Xid 154 can ask for, by the number in its payload (methods 2.3)."""
 
 UNKNOWN_CODE = -1
 """Stands in `meaning()` for every number of that kind that nobody here knows."""
@@ -95,7 +100,8 @@ _REFINEMENTS = (
     _Refinement("xid", r"(?i)\bBER_?EVENT|_BER_", "precursor", PRECURSOR),
 )
 # fmt: on
-_NON_FATAL = r"(?i)\bnon[- ]?fatal\b"
+_NON_FATAL = r"(?i)\bnon[-_ ]?fatal\b"
+_RECOVERY = r"(?i)recovery action changed .*?\bto 0x([0-9a-f]{1,2})\b(?: \(([^)]*)\))?"
 _COLUMNS = (
     "kind",
     "code",
@@ -151,13 +157,29 @@ def previous_xid(detail: pl.Expr) -> pl.Expr:
     return detail.str.extract(r"(?i)caused by previous xid (\d{1,5})").cast(pl.Int32)
 
 
+def recovery_action(detail: pl.Expr) -> pl.Expr:
+    """What an Xid 154 asks for now, in the words of `RECOVERY_ACTIONS`; null where not told.
+
+    `GPU recovery action changed from 0x0 (None) to 0x2 (Node Reboot Required)` is reboot node. A
+    number that nobody here knows keeps the driver's own words.
+    """
+    payload = detail.str.extract_groups(_RECOVERY)
+    number = payload.struct.field("1").str.to_integer(base=16, strict=False)
+    known = number.replace_strict(
+        dict(enumerate(RECOVERY_ACTIONS)), default=None, return_dtype=pl.String
+    )
+    return pl.coalesce(known, payload.struct.field("2").str.to_lowercase())
+
+
 def explain(events: pl.DataFrame) -> pl.DataFrame:
     """Say what each kernel event means: `events` plus the columns of `meaning()`.
 
     Needs kind, code and detail; keeps every row, and their order. `cause_code` is the code to
     choose a root cause by: the record's own, or for an Xid 45 the one it says it follows, whose
     class, rank and counting rule the row then takes. `counts` is settled by the detail where it
-    can be: a by_subcode record that says fatal is "yes", any other is "corroborate".
+    can be: a by_subcode record by its decoded words (`nvlink5`), which give its severity, prior
+    and action too; without them one that says fatal is "yes", any other is "corroborate". The
+    action of an Xid 154 is what it asks for.
     """
     follows = pl.when((pl.col("kind") == "xid") & (pl.col("code") == 45)).then(
         previous_xid(pl.col("detail"))
@@ -199,9 +221,12 @@ def _listen_to_detail(named: pl.DataFrame) -> pl.DataFrame:
     """Let the rest of the line overrule what the code alone said."""
     detail, kind = pl.col("detail"), pl.col("kind").cast(pl.String)
     says_fatal = detail.str.contains(r"(?i)\bfatal\b") & ~detail.str.contains(_NON_FATAL)
+    bits = decoded(named.select("kind", "code", "detail"))
     settled = (
         pl.when(pl.col("counts") != "by_subcode")
         .then("counts")
+        .when(bits["counts"].is_not_null())
+        .then(bits["counts"])
         .when(says_fatal)
         .then(pl.lit("yes"))
         .otherwise(pl.lit("corroborate"))
@@ -216,11 +241,16 @@ def _listen_to_detail(named: pl.DataFrame) -> pl.DataFrame:
         said = {i: v for i, r in enumerate(_REFINEMENTS) if (v := getattr(r, field)) is not None}
         return pl.coalesce(first_hit.replace_strict(said, default=None), column)
 
+    rank = pl.when(bits["counts"] == "precursor").then(PRECURSOR).otherwise("rank")
+    asks = pl.when((kind == "xid") & (pl.col("code") == 154)).then(recovery_action(detail))
     return named.with_columns(
         overruled("counts", settled).alias("counts"),
-        overruled("rank", pl.col("rank")).cast(pl.Int32).alias("rank"),
+        overruled("rank", rank).cast(pl.Int32).alias("rank"),
         overruled("klass", pl.col("class")).alias("class"),
         overruled("component", pl.col("component")).alias("component"),
+        pl.coalesce(bits["severity"], "severity").alias("severity"),
+        pl.coalesce(bits["prior"], "prior").alias("prior"),
+        pl.coalesce(bits["action"], asks, "action").alias("action"),
     ).with_columns(_severity_hint())
 
 
