@@ -2,6 +2,7 @@
 
 from transforms.sources import (
     gpud,
+    goodput_lab,
     inventory,
     ipmi_sel,
     kernel_log,
@@ -25,6 +26,7 @@ SOURCES: tuple[Source, ...] = (
     kernel_log.SOURCE,
     train_log.SOURCE,
     ml_goodput.SOURCE,
+    goodput_lab.SOURCE,
     inventory.NODES_SOURCE,
     inventory.GPUS_SOURCE,
     prometheus_text.SOURCE,
