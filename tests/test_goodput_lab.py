@@ -52,6 +52,15 @@ def leaves(lake: Path) -> dict[str, float]:
     return {leaf: ms / GPUS / 3_600_000 for leaf, ms in rows}
 
 
+def read(lake: Path, name: str) -> pl.DataFrame:
+    table = tables.BY_NAME[name]
+    return table.conform(
+        warehouse.query(lake, f"SELECT * FROM {name}").select(
+            pl.col(column).cast(dtype) for column, dtype in table.dtypes.items()
+        )
+    )
+
+
 def assert_numbers_of_the_story(lake: Path) -> None:
     assert leaves(lake) == HOURS
     (run,) = warehouse.query(lake, "SELECT * FROM run_goodput").to_dicts()
@@ -76,12 +85,7 @@ def test_the_real_event_log_gives_the_published_numbers(shared_data, tmp_path):
 def test_windows_of_an_hour_sum_to_the_whole(tmp_path):
     lake = lake_of(tmp_path, story(STORY))
     reads = ("run_attempts", "steps", "checkpoints", "run_marks", "interruptions")
-    frames = {
-        name: tables.BY_NAME[name].conform(
-            warehouse.query(lake, f"SELECT * FROM {name}").select(list(tables.BY_NAME[name].dtypes))
-        )
-        for name in reads
-    }
+    frames = {name: read(lake, name) for name in reads}
     empty = {name: tables.BY_NAME[name].empty() for name in ("node_states", "incidents", "outages")}
 
     def account(since: datetime, until: datetime) -> pl.DataFrame:

@@ -1,8 +1,8 @@
 """Every format that can be read. A new one is one file here and one line below."""
 
 from transforms.sources import (
-    gpud,
     goodput_lab,
+    gpud,
     inventory,
     ipmi_sel,
     kernel_log,
