@@ -1,0 +1,126 @@
+"""Does a sign foretell a failure? Time after it against time without it (D-5).
+
+Exposure starts at the sign, never at the window's start: time that a node lived to show the sign
+is not time under its shadow.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from transforms.comparison import RateRatio, rate_ratio
+from transforms.reliability.recurrence import wilson
+
+
+@dataclass(frozen=True)
+class Precursor:
+    """How much likelier a failure is in the window after the sign, and what acting on it buys.
+
+    `p_failure` is that within the window; times in days, rates per node-day.
+    """
+
+    ratio: RateRatio
+    exposed_failures: int
+    exposed_days: float
+    p_failure: float
+    drains_per_failure: float
+    precision: tuple[float, float, float]
+    recall: tuple[float, float, float]
+    alarms_per_node_month: float
+    lead_median: float
+    lead_p10: float
+
+
+def person_time(
+    failures_after: int,
+    days_after: float,
+    failures_without: int,
+    days_without: float,
+    window: float,
+) -> tuple[RateRatio, float, float]:
+    """Rate ratio, probability of a failure within `window` days of the sign, drains per failure."""
+    ratio = rate_ratio(failures_after, days_after, failures_without, days_without)
+    p = -math.expm1(-failures_after / days_after * window)
+    return ratio, p, 1 / p if p else math.inf
+
+
+def precursor(
+    sign_node: ArrayLike,
+    sign_at: ArrayLike,
+    failure_node: ArrayLike,
+    failure_at: ArrayLike,
+    node_entry: ArrayLike,
+    node_exit: ArrayLike,
+    window: float = 7.0,
+    lead_needed: float = 0.0,
+) -> Precursor:
+    """Judge a sign over a fleet; nodes are indices into `node_entry` and `node_exit` (days).
+
+    Overlapping windows of one node merge. A failure within `lead_needed` days of the sign was
+    not foretold in time: it is no hit of recall or precision, though it stays in the rates.
+    """
+    entry, leave = np.asarray(node_entry, np.float64), np.asarray(node_exit, np.float64)
+    sn, st = np.asarray(sign_node, np.int64), np.asarray(sign_at, np.float64)
+    fn, ft = np.asarray(failure_node, np.int64), np.asarray(failure_at, np.float64)
+    watched = (st >= entry[sn]) & (st < leave[sn])
+    sn, st = sn[watched], st[watched]
+    order = np.lexsort((st, sn))
+    sn, st = sn[order], st[order]
+    ends = np.minimum(st + window, leave[sn])
+    following = np.append(np.where(sn[1:] == sn[:-1], st[1:], np.inf), np.inf)[: len(st)]
+    exposed = float(np.maximum(np.minimum(ends, following) - st, 0).sum())
+    # The first sign of an episode is the alarm; those inside its shadow repeat it.
+    opens = np.append(True, (sn[1:] != sn[:-1]) | (st[1:] > st[:-1] + window))[: len(st)]
+    whole = float((leave - entry).sum())
+    lead, foretold = _lead(sn, st, fn, ft, opens, window)
+    inside = int(foretold.sum())
+    ratio, p, drains = person_time(inside, exposed, len(fn) - inside, whole - exposed, window)
+    timely = foretold & (lead > lead_needed)
+    alarms = int(opens.sum())
+    hit = _episodes_hit(sn, st, fn[timely], ft[timely], opens, window)
+    return Precursor(
+        ratio=ratio,
+        exposed_failures=inside,
+        exposed_days=exposed,
+        p_failure=p,
+        drains_per_failure=drains,
+        precision=wilson(hit, alarms),
+        recall=wilson(int(timely.sum()), len(fn)),
+        alarms_per_node_month=alarms / whole * 30.4375,
+        lead_median=float(np.median(lead[foretold])) if inside else math.nan,
+        lead_p10=float(np.quantile(lead[foretold], 0.1)) if inside else math.nan,
+    )
+
+
+def _packed(node: np.ndarray, at: np.ndarray, span: float) -> np.ndarray:
+    return node * span + at
+
+
+def _lead(
+    sn: np.ndarray, st: np.ndarray, fn: np.ndarray, ft: np.ndarray, opens: np.ndarray, window: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Time from the first sign of the episode to each failure, and whether one shadows it."""
+    if not len(sn) or not len(fn):
+        return np.full(len(fn), np.nan), np.zeros(len(fn), bool)
+    low = min(st.min(), ft.min())
+    span = max(st.max(), ft.max()) - low + 2 * window + 1
+    signs = _packed(sn, st - low, span)
+    place = np.searchsorted(signs, _packed(fn, ft - low, span), "right") - 1
+    safe = np.maximum(place, 0)
+    shadowed = (place >= 0) & (sn[safe] == fn) & (ft - st[safe] <= window)
+    first = np.maximum.accumulate(np.where(opens, np.arange(len(sn)), 0))
+    return ft - st[first[safe]], shadowed
+
+
+def _episodes_hit(
+    sn: np.ndarray, st: np.ndarray, fn: np.ndarray, ft: np.ndarray, opens: np.ndarray, window: float
+) -> int:
+    if not len(sn) or not len(fn):
+        return 0
+    low = min(st.min(), ft.min())
+    span = max(st.max(), ft.max()) - low + 2 * window + 1
+    place = np.searchsorted(_packed(sn, st - low, span), _packed(fn, ft - low, span), "right") - 1
+    first = np.maximum.accumulate(np.where(opens, np.arange(len(sn)), 0))
+    return len(np.unique(first[np.maximum(place, 0)]))
