@@ -1,14 +1,15 @@
 """What boards' controllers and health agents report, read as signs of trouble (methods 2.5, 2.6).
 
-Their words are free text, so the class comes from the table that reads drain reasons
-(`transforms.reasons`), unless the event names an Xid: then it is what that Xid is, another
-witness of the kernel's own line. A critical report counts when a run was interrupted by it; a
+Boards speak in words that `transforms.boards` knows. Other words are free text, so the class
+comes from the table that reads drain reasons (`transforms.reasons`), unless the event names an
+Xid: then it is what that Xid is, another witness of the kernel's own line. A critical report counts when a run was interrupted by it; a
 warning only foretells; an end, a recovery or mere information is no sign. A scheduler that takes
 a node from a job says only that it lost it: less than its own reason for the node's state says.
 """
 
 import polars as pl
 
+from transforms.boards import explain_boards
 from transforms.catalogue import explain
 from transforms.codes import ENGINE, NOISE, PRECURSOR
 from transforms.reasons import classify_reasons
@@ -41,7 +42,7 @@ def board_reports(events: pl.DataFrame) -> pl.DataFrame:
         words=pl.concat_str("sensor", "event", pl.col("detail").fill_null(""), separator=" "),
         detail=pl.concat_str("sensor", "event", "direction", "record", separator=" "),
     )
-    return _read(worded, is_over)
+    return _by_the_table(_read(worded, is_over), explain_boards(events))
 
 
 def agent_reports(events: pl.DataFrame) -> pl.DataFrame:
@@ -63,6 +64,51 @@ def agent_reports(events: pl.DataFrame) -> pl.DataFrame:
     )
     same = [name for name in rest.columns if name in xids.columns]
     return pl.concat([xids.select(same), rest.select(same)])
+
+
+def _by_the_table(read: pl.DataFrame, explained: pl.DataFrame) -> pl.DataFrame:
+    """Let the table of what boards say (`transforms.boards`) overrule words read freely.
+
+    What the reporter calls information is none, and its warning only foretells, unless the event
+    counts by itself.
+    """
+    known, level = explained["counts"], explained["level"].cast(pl.String)
+    table = pl.DataFrame(
+        {
+            "known": known,
+            "known_class": explained["class"],
+            "known_component": explained["component"],
+            "known_rank": explained["rank"],
+            "said": level,
+        }
+    )
+    counts = (
+        pl.when(pl.col("said") == "info")
+        .then(pl.lit("no"))
+        .when((pl.col("said") == "warning") & (pl.col("known") == "corroborate"))
+        .then(pl.lit("precursor"))
+        .otherwise("known")
+    )
+    both = pl.concat([read, table.with_columns(counts.alias("known"))], how="horizontal")
+    rank = (
+        pl.when(pl.col("known") == "precursor")
+        .then(PRECURSOR)
+        .when(pl.col("known") == "no")
+        .then(NOISE)
+        .otherwise("known_rank")
+        .cast(pl.Int32)
+    )
+    is_known = pl.col("known_class").is_not_null()
+    overruled = {
+        "class": pl.col("known_class"),
+        "component": pl.col("known_component"),
+        "counts": pl.col("known"),
+        "rank": rank,
+    }
+    return both.with_columns(
+        pl.when(is_known).then(value).otherwise(name).alias(name)
+        for name, value in overruled.items()
+    ).drop(table.columns)
 
 
 def _read(worded: pl.DataFrame, is_over: pl.Expr) -> pl.DataFrame:
