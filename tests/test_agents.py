@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from incident_frames import T0, at, derived, event
+from incident_frames import T0, at, attempt, derived, event
 
 from transforms.sources import BY_NAME
 from transforms.sources.base import Origin
@@ -119,3 +119,26 @@ def test_a_recovery_names_no_xid_even_with_its_error_code():
 def test_microseconds_of_seconds_and_nanos_are_exact():
     (row,) = nvsentinel(5)
     assert row["observed_at"] == at(5.000005)
+
+
+def nhc(seconds, line):
+    return rows_of("nhc", f"[{int(at(seconds).timestamp())}] - {line}\n".encode())
+
+
+OLD_XID = (
+    "ERROR:  nhc:  Health check failed:  check_gpu_xid: GPU Xid errors detected: "
+    "[ 3711.1] NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus."
+)
+
+
+def test_an_xid_that_a_health_check_finds_hours_later_is_no_xid_of_now():
+    """Every run finds it again until the kernel's log is rotated."""
+    again = [row for hour in range(1, 6) for row in nhc(hour * 3600, OLD_XID)]
+    made = incidents(kernel_events=[event(0)], cluster_events=again)
+    assert [counts for _, _, counts in made if counts] == [True]
+
+
+def test_a_failed_health_check_counts_when_a_run_was_lost_to_it():
+    lost = attempt(-7200, 30, state="NODE_FAIL")
+    told = nhc(0, OLD_XID)
+    assert incidents(cluster_events=told, run_attempts=[lost]) == [(0, 1, True)]

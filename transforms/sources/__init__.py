@@ -7,6 +7,7 @@ from transforms.sources import (
     ipmi_sel,
     kernel_log,
     ml_goodput,
+    nhc,
     nvidia_smi,
     nvsentinel,
     prometheus_text,
@@ -34,5 +35,6 @@ SOURCES: tuple[Source, ...] = (
     gpud.SOURCE,
     ipmi_sel.SOURCE,
     nvsentinel.SOURCE,
+    nhc.SOURCE,
 )
 BY_NAME: dict[str, Source] = {source.name: source for source in SOURCES}
