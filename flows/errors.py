@@ -7,3 +7,11 @@ class CallError(ValueError):
 
 class DataError(ValueError):
     """The data has problems: the command ends with 1."""
+
+
+class RefusedError(ValueError):
+    """A whole file cannot be taken; the message is the reason."""
+
+
+class TornError(RefusedError):
+    """A packed file or archive ends or breaks before its end."""

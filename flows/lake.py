@@ -17,10 +17,10 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ import zstandard
 
 from flows.atomic import draft_folder, flush, locked, publish, publish_bytes
 from flows.footers import footer
+from flows.partitions import begin, name_clusters, partition, split, within, within_days
 from transforms import tables
 from transforms.contract import ContractError, Table
 
@@ -62,11 +63,17 @@ class Lake:
 
     # landed: bytes as they came
 
-    def land(self, source: str, sha256: str, data: bytes) -> None:
-        """Keep `data`, unless it is here; the name is the hash of what is inside."""
+    def land(self, source: str, sha256: str, opened: Callable[[], Any], size: int) -> None:
+        """Keep the bytes, unless they are here; the name is the hash of what is inside."""
         path = self.root / "landed" / source / f"{sha256}.zst"
+
+        def pack(draft: Path) -> None:
+            packer = zstandard.ZstdCompressor(level=6)
+            with draft.open("wb") as file:
+                packer.copy_stream(opened(), file, size=size)
+
         if not path.exists():
-            publish_bytes(path, self.staging, zstandard.ZstdCompressor(level=6).compress(data))
+            publish(path, self.staging, pack)
 
     def landed(self, source: str, sha256: str) -> bytes:
         path = self.root / "landed" / source / f"{sha256}.zst"
@@ -76,7 +83,7 @@ class Lake:
 
     def pattern(self, table: Table) -> str:
         """The glob of a table's files, from the root of the lake or of a snapshot."""
-        depth = {"none": "", "day": "*/", "hour": "*/*/"}[_partition(table)]
+        depth = {"none": "", "day": "*/", "hour": "*/*/"}[partition(table)]
         return f"{table.room}/{table.name}/{depth}{PART}"
 
     def folder(self, table: Table) -> Path:
@@ -96,14 +103,14 @@ class Lake:
         parts = self.partitions(table)
         if table.day is None:
             return list(parts.values())
-        before = [p for label, p in parts.items() if until is None or _begin(label) < until]
+        before = [p for label, p in parts.items() if until is None or begin(label) < until]
         if since is None:
             return before
         if table.interval:
             ends = ((path, footer(path).reach(table.interval[1])) for path in before)
             return [path for path, end in ends if end is None or end >= since]
         day = since.replace(hour=0, minute=0, second=0, microsecond=0)
-        return [p for label, p in parts.items() if p in set(before) and _begin(label) >= day]
+        return [p for label, p in parts.items() if p in set(before) and begin(label) >= day]
 
     # tables: reading and writing
 
@@ -113,7 +120,7 @@ class Lake:
         """Rows of [since, until): by their day, or, where rows last, all that overlap it."""
         frames = [_load(table, path) for path in self.files(table, since, until)]
         rows = pl.concat(frames, rechunk=True) if frames else table.empty()
-        return rows.filter(_within(table, since, until))
+        return rows.filter(within(table, since, until))
 
     def read_column(self, path: Path, name: str) -> set[str]:
         rows = pl.read_parquet(io.BytesIO(path.read_bytes()), columns=[name])
@@ -126,11 +133,11 @@ class Lake:
         """
         gained = 0
         with self.lock(f"{table.room}.{table.name}"):
-            for label, rows in _split(table, table.conform(frame)):
+            for label, rows in split(table, table.conform(frame)):
                 path = self.folder(table) / label / PART
                 before = _load(table, path) if path.exists() else table.empty()
                 kept = before if instead_of is None else before.filter(~instead_of)
-                after = table.fold(_name_clusters(table, pl.concat([kept, rows])))
+                after = table.fold(name_clusters(table, pl.concat([kept, rows])))
                 gained += after.height - before.height
                 self._put(path, before, after)
         return gained
@@ -141,7 +148,7 @@ class Lake:
         """Make `frame` all that `table` says of the days [since, until), or at all if undated."""
         rows = table.conform(frame)
         problems = [f"{n} rows break {rule}" for rule, n in table.broken_rules(rows).items() if n]
-        if strays := rows.height - rows.filter(_within_days(table, since, until)).height:
+        if strays := rows.height - rows.filter(within_days(table, since, until)).height:
             problems.append(f"{strays} rows outside {since:%Y-%m-%d} to {until:%Y-%m-%d}")
         if problems:
             raise ContractError(
@@ -149,14 +156,14 @@ class Lake:
                 f"{'; '.join(problems)}. The contract is in transforms/tables/{table.room}.py."
             )
         with self.lock(f"{table.room}.{table.name}"):
-            new = dict(_split(table, rows.sort(table.key)))
+            new = dict(split(table, rows.sort(table.key)))
             for label, part in new.items():
                 path = self.folder(table) / label / PART
                 before = _load(table, path) if path.exists() else table.empty()
                 self._put(path, before, part)
             old = self.partitions(table)
             for label, path in old.items():
-                if label not in new and (table.day is None or since <= _begin(label) < until):
+                if label not in new and (table.day is None or since <= begin(label) < until):
                     path.unlink()
                     path.parent.rmdir()
         return [self.folder(table) / label / PART for label in new]
@@ -199,69 +206,6 @@ class Lake:
             return json.loads(self.state(name).read_bytes())
         except (FileNotFoundError, ValueError):
             return {}
-
-
-def _partition(table: Table) -> str:
-    return table.partition if table.day else "none"
-
-
-def _begin(label: str) -> datetime:
-    return datetime.strptime(label[4:14], "%Y-%m-%d").replace(tzinfo=UTC)
-
-
-def _split(table: Table, rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
-    if table.day is None:
-        yield "", rows
-    else:
-        form = "day=%Y-%m-%d" + ("/hour=%H" if _partition(table) == "hour" else "")
-        labels = pl.col(table.day).dt.strftime(form).alias("\x1f")
-        groups = rows.with_columns(labels).partition_by(
-            "\x1f", as_dict=True, include_key=False, maintain_order=True
-        )
-        for (label,), part in sorted(groups.items(), key=lambda item: str(item[0])):
-            yield str(label), part
-
-
-def _within(table: Table, since: datetime | None, until: datetime | None) -> pl.Expr:
-    if table.interval:
-        began, ended = (pl.col(name) for name in table.interval)
-        early = pl.lit(True) if until is None else began < until
-        late = pl.lit(True) if since is None else ended.is_null() | (ended > since)
-        return early & (late if since is None else late | (began >= since))
-    return _within_days(table, since, until)
-
-
-def _within_days(table: Table, since: datetime | None, until: datetime | None) -> pl.Expr:
-    if table.day is None:
-        return pl.lit(True)
-    dated = table.dtypes[table.day] == pl.Date
-    ends = [end.date() if dated and end else end for end in (since, until)]
-    inside = pl.lit(True) if ends[0] is None else pl.col(table.day) >= ends[0]
-    return inside if ends[1] is None else inside & (pl.col(table.day) < ends[1])
-
-
-def _name_clusters(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
-    """Give a row without a cluster the name that another record of the same thing has.
-
-    `sacct` with and without its Cluster column then gives each attempt once, in either order.
-    Under two names it is nobody's: the named rows already say all there is.
-    """
-    others = [name for name in table.key if name != "cluster"]
-    if "cluster" not in table.key or rows.filter(pl.col("cluster") == "").is_empty():
-        return rows
-    names = (
-        rows.filter(pl.col("cluster") != "")
-        .group_by(others)
-        .agg(pl.col("cluster").min().alias("_name"), pl.col("cluster").n_unique().alias("_names"))
-    )
-    unnamed = pl.col("cluster") == ""
-    return (
-        rows.join(names, on=others, how="left")
-        .filter(~(unnamed & (pl.col("_names") > 1).fill_null(False)))
-        .with_columns(pl.when(unnamed).then(pl.col("_name")).otherwise("cluster").alias("cluster"))
-        .with_columns(pl.col("cluster").fill_null(""))
-        .select(rows.columns)
-    )
 
 
 def _load(table: Table, path: Path) -> pl.DataFrame:

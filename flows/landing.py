@@ -1,61 +1,110 @@
-"""Finding files and saying what they are: walk, unpack, and ask every source how sure it is."""
+"""Finding files and saying what they are: walk, look at the beginning, and ask every source."""
 
-import gzip
-import io
-import zlib
+import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import zstandard
-
-from flows.errors import CallError
+from flows import packing, trees
+from flows.errors import CallError, RefusedError
+from flows.packing import Budget, Stream, printable
 from transforms.sources import BY_NAME, SOURCES
 from transforms.sources.base import Source
 
-HEAD = 64 * 1024
-LARGEST = 2 * 1024**3
+ARCHIVE = "archive"
 NOT_INPUT = {"settings.toml", "license", "changelog", "makefile"}
-PACKED = (".gz", ".zst")
-
-
-class RefusedError(ValueError):
-    """A whole file cannot be taken; the message is the reason."""
+KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 @dataclass(frozen=True)
 class Found:
-    """One file of the call. `name` is how rows will cite it: relative to the folder given."""
+    """One file of the call. `name` is how rows will cite it: relative to the folder given.
+
+    is_tree  a folder that is read as one file
+    trouble  why there is nothing to read, else empty
+    """
 
     path: Path
     name: str
     size: int
     asked_for: bool  # named by the caller rather than met in a folder
+    is_tree: bool = False
+    trouble: str = ""
 
 
 def walk(paths: Iterable[Path]) -> Iterator[Found]:
     """Every file named or inside a folder named, sorted by name; hidden ones are passed over."""
     found: dict[Path, Found] = {}
     for path in paths:
-        if path.is_dir():
-            inside = (p for p in path.rglob("*") if p.is_file())
-            for file in inside:
-                name = file.relative_to(path)
-                if not any(part.startswith(".") for part in name.parts):
-                    found.setdefault(
-                        file.resolve(), Found(file, name.as_posix(), file.stat().st_size, False)
-                    )
-        elif path.exists():
-            found[path.resolve()] = Found(path, path.name, path.stat().st_size, True)
-        else:
+        if not os.path.lexists(path):
             raise CallError(f"{path}: no such file or folder. Name one that exists.")
+        for one in _inside(path) if path.is_dir() else [_looked_at(path, path.name, True)]:
+            found.setdefault(one.path.resolve() if not one.trouble else one.path, one)
     yield from sorted(found.values(), key=lambda f: (f.name, str(f.path)))
 
 
-def is_beside_the_point(file: Found) -> bool:
+def _inside(top: Path) -> Iterator[Found]:
+    refused: list[OSError] = []
+    for folder, below, files in os.walk(top, onerror=refused.append):
+        here = Path(folder)
+        below[:] = [name for name in below if not name.startswith(".")]
+        if trees.devices(here):
+            size = sum(1 for _ in trees.parts(here))
+            name = printable(
+                here.relative_to(top).as_posix() if here != top else top.resolve().name
+            )
+            yield Found(here, name, size, False, is_tree=True)
+            below.clear()
+            continue
+        for name in [name for name in below if (here / name).is_symlink()]:
+            why = "a link to a folder is not followed: name that folder itself"
+            yield Found(here / name, _cited(here / name, top), 0, False, trouble=why)
+        for name in files:
+            if not name.startswith("."):
+                yield _looked_at(here / name, _cited(here / name, top), False)
+    for error in refused:
+        where = Path(str(error.filename))
+        yield Found(where, _cited(where, top), 0, True, trouble=_why(error))
+
+
+def _cited(path: Path, top: Path) -> str:
+    return printable(path.relative_to(top).as_posix())
+
+
+def _looked_at(path: Path, name: str, asked_for: bool) -> Found:
+    try:
+        said = path.stat()
+    except FileNotFoundError:
+        why = "a link to nothing" if path.is_symlink() else "gone since it was listed"
+        return Found(path, printable(name), 0, asked_for, trouble=why)
+    except OSError as error:
+        return Found(path, printable(name), 0, True, trouble=_why(error))
+    kind = KINDS.get(stat.S_IFMT(said.st_mode), "")
+    why = f"{kind}, not a file: write what it gives into one" if kind else ""
+    return Found(path, printable(name), said.st_size, asked_for, trouble=why)
+
+
+def _why(error: OSError) -> str:
+    said = (error.strerror or type(error).__name__).lower()
+    return f"cannot be read ({said}): ask as a user who may"
+
+
+def why_unreadable(error: OSError) -> str:
+    """What to tell of a file that could not be opened or read to its end."""
+    gone = isinstance(error, FileNotFoundError)
+    return "gone since it was listed: name it again if it is back" if gone else _why(error)
+
+
+def is_beside_the_point(name: str) -> bool:
     """Documentation, settings and planted truth lie among real inputs and are none."""
-    path = Path(file.name)
-    return not file.asked_for and (
+    path = Path(name)
+    return (
         path.name.lower() in NOT_INPUT
         or path.suffix.lower() == ".md"
         or path.stem.lower() in ("readme", "license")
@@ -63,60 +112,47 @@ def is_beside_the_point(file: Found) -> bool:
     )
 
 
-def unpack(data: bytes, largest: int = LARGEST) -> bytes:
-    """Undo gzip or zstd by their magic numbers; refuse what is torn or grows beyond `largest`."""
-    if data[:2] == b"\x1f\x8b":
-        return _bounded(gzip.GzipFile(fileobj=io.BytesIO(data)), "gzip", largest)
-    if data[:4] == b"\x28\xb5\x2f\xfd":
-        reader = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
-        return _bounded(reader, "zstd", largest)
-    if len(data) > largest:
-        raise RefusedError(f"larger than {largest:,} bytes: split the file")
-    return data
+def head(found: Found) -> bytes:
+    """The first 64 KiB of the text of a file, unpacked, read no further than that takes.
+
+    Of an archive, the beginning of its first header.
+    """
+    if found.is_tree:
+        return trees.read_tree(found.path)[: packing.HEAD]
+    with found.path.open("rb") as file:
+        return head_of(Stream(file), Budget(found.size))
 
 
-def _bounded(
-    stream: io.IOBase | zstandard.ZstdDecompressionReader, how: str, largest: int
-) -> bytes:
+def head_of(stream: Stream, budget: Budget) -> bytes:
     try:
-        data = stream.read(largest + 1)  # type: ignore[union-attr]
-    except (EOFError, OSError, zlib.error, zstandard.ZstdError) as error:
-        raise RefusedError(f"broken {how} file ({error}): copy it again") from error
-    if len(data) > largest:
-        raise RefusedError(f"unpacks to more than {largest:,} bytes: split the file")
-    return data
+        return packing.undo(stream, budget).peek(packing.HEAD)
+    except RefusedError:
+        return b""  # reading the whole file will say so
 
 
-def head(path: Path) -> bytes:
-    """The first 64 KiB of the text in `path`, read no further than that takes."""
-    with path.open("rb") as file:
-        start = file.read(4)
-        file.seek(0)
-        if start[:2] == b"\x1f\x8b":
-            return _peek(gzip.GzipFile(fileobj=file))
-        if start == b"\x28\xb5\x2f\xfd":
-            return _peek(zstandard.ZstdDecompressor().stream_reader(file))
-        return file.read(HEAD)
-
-
-def _peek(stream: io.IOBase | zstandard.ZstdDecompressionReader) -> bytes:
-    read = b""
-    try:
-        while len(read) < HEAD and (more := stream.read(HEAD - len(read))):  # type: ignore[union-attr]
-            read += more
-    except (EOFError, OSError, zlib.error, zstandard.ZstdError):
-        pass  # torn further on: reading the whole file will say so
-    return read
+def is_archive(start: bytes) -> bool:
+    return bool(packing.archive_kind(start[:512]))
 
 
 def recognise(start: bytes, name: str, sources: Iterable[Source] = SOURCES) -> tuple[Source, ...]:
     """The sources surest that a file starting so is theirs: one, several as sure, or none."""
     text = start.decode("utf-8", errors="replace")
-    for suffix in PACKED:
+    for suffix in packing.SUFFIXES:
         name = name.removesuffix(suffix)
     sure = {source: source.sniff(text, name) for source in sources}
     best = max(sure.values(), default=0)
     return tuple(s for s, how in sure.items() if how == best) if best else ()
+
+
+def why_not(sure: tuple[Source, ...]) -> tuple[str, str]:
+    """(status, reason) of a file that not exactly one source knows."""
+    if sure:
+        names = " or ".join(source.name for source in sure)
+        return "ambiguous", f"could be {names}: say which with --as"
+    return (
+        "unrecognised",
+        "no source knows this format: see `faultledger sources`, or force one with --as",
+    )
 
 
 def source_named(name: str) -> Source:

@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from flows import landing, settings
-from flows.landing import Found, RefusedError
+from flows import settings
+from flows.errors import RefusedError
+from flows.holding import Held
 from transforms.contract import Table
 from transforms.sources.base import Origin, Parsed, Source, rejects
 from transforms.tables import BY_NAME
 
+LARGEST = 2 * 1024**3  # bytes of text that are parsed in one go
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # a clock before it was never set
 
 
@@ -32,45 +34,49 @@ class Options:
 class Taken:
     """One file read and held to its promises, not yet in the lake."""
 
-    sha256: str
-    data: bytes
-    found: Found
+    held: Held
+    source: str
     modified: datetime
     parsed: Parsed
     is_whole_refused: bool
 
 
-def take(
-    found: Found,
-    sha256: str,
-    data: bytes,
-    source: Source,
-    options: Options,
-    said: settings.Settings,
-) -> Taken:
-    changed = datetime.fromtimestamp(int(found.path.stat().st_mtime), UTC)
+def take(held: Held, source: Source, options: Options, said: settings.Settings) -> Taken:
+    """Read one file; what cannot be taken at all is a refusal with its reason."""
+    origin = origin_of(held, options, said)
+    try:
+        parsed = _parse(source, held.text().read_all(LARGEST), origin)
+        held.check()
+        if parsed.rejected > options.max_reject_share * max(parsed.records, 1):
+            raise RefusedError(
+                f"{parsed.rejected} of {parsed.records} records refused, more than the allowed "
+                f"share of {options.max_reject_share:g}: wrong source or broken file"
+            )
+    except RefusedError as error:
+        return refused(held, source.name, origin.modified, [(str(error), "")])
+    return Taken(held, source.name, origin.modified, parsed, False)
+
+
+def refused(held: Held, source: str, modified: datetime, why: list[tuple[str, str]]) -> Taken:
+    """A file of which nothing, or not all, could be taken: reasons, each with what it is about."""
+    told = rejects([(0, reason, about) for reason, about in why])
+    parsed = Parsed({}, rejects=told, records=len(why), rejected=len(why))
+    return Taken(held, source, modified, parsed, True)
+
+
+def origin_of(held: Held, options: Options, said: settings.Settings) -> Origin:
+    """What is known of a file beside its bytes: the caller's word first, then the lake's."""
+    changed = held.modified
     if said.observed_until:  # a copy made later bears the time of copying
         changed = min(changed, said.observed_until)
-    origin = Origin(
-        file=found.name,
+    return Origin(
+        file=held.name,
         modified=options.modified or changed,
         cluster=options.cluster or said.cluster,
         node=options.node,
         zone=options.zone or said.zone,
         booted=options.booted,
     )
-    try:
-        parsed, refusal = _parse(source, landing.unpack(data), origin), ""
-        if parsed.rejected > options.max_reject_share * max(parsed.records, 1):
-            refusal = (
-                f"{parsed.rejected} of {parsed.records} records refused, more than the allowed "
-                f"share of {options.max_reject_share:g}: wrong source or broken file"
-            )
-    except RefusedError as error:
-        refusal = str(error)
-    if refusal:
-        parsed = Parsed({}, rejects=rejects([(0, refusal, "")]), records=1, rejected=1)
-    return Taken(sha256, data, found, origin.modified, parsed, bool(refusal))
 
 
 def _parse(source: Source, data: bytes, origin: Origin) -> Parsed:

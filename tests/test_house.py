@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "flows/mapping.py": {"duckdb", "polars", "pyarrow", "flows", "transforms"},
     "flows/lake.py": {"polars", "zstandard", "flows", "transforms"},
     "flows/footers.py": {"pyarrow"},
-    "flows/landing.py": {"zstandard", "flows", "transforms"},
+    "flows/packing.py": {"zstandard", "flows"},
     "flows/cli.py": {"cyclopts", "flows"},
     "flows/progress.py": {"rich"},
     "flows/orchestrate.py": {"prefect", "flows"},

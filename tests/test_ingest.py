@@ -23,7 +23,6 @@ from flows import ingest as ingesting
 from flows import landing
 from flows.errors import CallError
 from flows.lake import Lake
-from flows.landing import RefusedError
 from transforms import sources
 from transforms.sources.base import Parsed, Source
 from transforms.tables import observed
@@ -147,12 +146,6 @@ def test_a_torn_packed_file_is_refused_with_a_reason_and_may_come_again(root, tm
     assert Lake(root).read(observed.ARRIVALS).is_empty()
     again = take(root, tmp_path / "kern.log.gz", source="kernel_log")
     assert by_file(again)["kern.log.gz"].status == "refused"
-
-
-def test_a_file_that_unpacks_without_end_is_refused():
-    bomb = gzip.compress(bytes(3_000_000))
-    with pytest.raises(RefusedError, match="unpacks to more than 1,000,000 bytes"):
-        landing.unpack(bomb, largest=1_000_000)
 
 
 def test_what_no_source_knows_is_said_and_documentation_is_passed_over(root, tmp_path):

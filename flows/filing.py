@@ -1,0 +1,63 @@
+"""Files that were read go into the lake: bytes, rows, refusals, and last of all their arrival."""
+
+from collections import Counter
+from datetime import datetime
+
+import polars as pl
+
+from flows.atomic import sweep
+from flows.lake import Lake
+from flows.landing import ARCHIVE
+from flows.reading import Taken
+from transforms.sources import BY_NAME as SOURCES
+from transforms.tables import BY_NAME, observed
+
+
+def file_away(lake: Lake, taken: list[Taken], now: datetime) -> dict[str, int]:
+    """Merge each table once; return the rows that each has gained."""
+    sweep(lake.staging)
+    arrived = [one for one in taken if not one.is_whole_refused]
+    gained: Counter[str] = Counter()
+    for one in arrived:
+        if _keeps_bytes(one.source):
+            lake.land(one.source, one.held.sha256, one.held.raw, one.held.size)
+    for name in sorted({name for one in arrived for name in one.parsed.frames}):
+        frames = [one.parsed.frames[name] for one in arrived if name in one.parsed.frames]
+        gained[name] = lake.merge(BY_NAME[name], pl.concat(frames))
+    hashes = [one.held.sha256 for one in taken]
+    for table, part in ((observed.REJECTS, "rejects"), (observed.UNKNOWN_METRICS, "unknown")):
+        notes = [_note(getattr(one.parsed, part), one, now) for one in taken]
+        rows = pl.concat([table.empty(), *(n.select(table.dtypes.names()) for n in notes)])
+        gained[table.name] = lake.merge(table, rows, pl.col("sha256").is_in(hashes))
+    rows = pl.DataFrame([_arrival(one, now) for one in arrived], schema=observed.ARRIVALS.dtypes)
+    gained["arrivals"] = lake.merge(observed.ARRIVALS, rows)
+    return dict(gained)
+
+
+def _keeps_bytes(source: str) -> bool:
+    """An archive's members are kept, each under its own source, and not the archive again."""
+    return source != ARCHIVE and not (source in SOURCES and SOURCES[source].is_bulk)
+
+
+def _note(rows: pl.DataFrame, one: Taken, now: datetime) -> pl.DataFrame:
+    return rows.with_columns(
+        sha256=pl.lit(one.held.sha256),
+        file=pl.lit(one.held.name),
+        source=pl.lit(one.source),
+        first_seen=pl.lit(now).cast(pl.Datetime("us", "UTC")),
+    )
+
+
+def _arrival(one: Taken, now: datetime) -> dict[str, object]:
+    return {
+        "sha256": one.held.sha256,
+        "file": one.held.name,
+        "source": one.source,
+        "bytes": one.held.size,
+        "records": one.parsed.records,
+        "accepted": one.parsed.accepted,
+        "rejected": one.parsed.rejected,
+        "ignored": one.parsed.ignored,
+        "modified": one.modified,
+        "first_seen": now,
+    }

@@ -1,0 +1,202 @@
+"""Files and members of archives, one after the other, until a batchful is written to the lake.
+
+An archive is a folder in one file: each member is a file of its own, cited as `logs.tar.gz!n1/kern`,
+known by the hash of its own bytes and kept by itself. The archive's own arrival comes last, and
+only when nothing in it is left to do, so that a run that was killed inside goes on where it was.
+"""
+
+from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from types import TracebackType
+
+from flows import filing, landing, packing, reports, trees
+from flows.errors import RefusedError, TornError
+from flows.holding import Held, hold, hold_bytes, hold_member
+from flows.lake import Lake
+from flows.landing import ARCHIVE, Found
+from flows.packing import Member
+from flows.reading import EARLIEST, Options, Taken, origin_of, refused, take
+from flows.reports import FileReport, IngestReport
+from flows.settings import Settings
+from transforms.sources.base import Parsed
+from transforms.tables import observed
+
+BATCH_BYTES = 64 * 1024**2
+DEEPEST = 2  # an archive in an archive
+EMPTY = "empty file"
+
+
+class Intake:
+    """Takes files one by one; what was taken is in the lake when the block is left."""
+
+    def __init__(self, lake: Lake, options: Options, said: Settings, now: datetime) -> None:
+        self._lake, self._options, self._said, self._now = lake, options, said, now
+        arrivals = lake.read(observed.ARRIVALS).select("sha256", "source")
+        self._known: dict[str, str] = dict(arrivals.iter_rows())
+        self._taken: list[Taken] = []
+        self._weight = 0
+        self._files: list[FileReport] = []
+        self._gained: Counter[str] = Counter()
+
+    def __enter__(self) -> "Intake":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._write()
+
+    def report(self) -> IngestReport:
+        return IngestReport(self._files, dict(self._gained))
+
+    def receive(self, found: Found, source: str) -> None:
+        """Take one file that `source` reads, or every member of an archive."""
+        try:
+            held = hold(found)
+        except (OSError, ValueError, OverflowError) as error:
+            reason = landing.why_unreadable(error) if isinstance(error, OSError) else str(error)
+            self._tell(found.name, "refused", reason)
+            return
+        if self._is_new(held):
+            if source == ARCHIVE:
+                self._unpack(held, 1)
+            else:
+                self._take(held, source)
+
+    def _is_new(self, held: Held) -> bool:
+        known = self._known.get(held.sha256)
+        if known is not None:
+            self._files.append(FileReport(held.name, known, "already here"))
+            held.close()
+        return known is None
+
+    def _tell(self, file: str, status: str, reason: str = "") -> FileReport:
+        self._files.append(FileReport(file, "", status, reasons={reason: 1} if reason else {}))
+        return self._files[-1]
+
+    def _take(self, held: Held, source: str) -> None:
+        self._known[held.sha256] = source
+        one = take(held, landing.source_named(source), self._options, self._said)
+        self._files.append(reports.of_file(one))
+        self._keep(one)
+
+    def _keep(self, one: Taken) -> None:
+        if self._options.is_dry_run:
+            one.held.close()
+            return
+        self._taken.append(one)
+        self._weight += one.held.size
+        if self._weight > BATCH_BYTES:
+            self._write()
+
+    def _write(self) -> None:
+        if self._taken:
+            self._gained.update(filing.file_away(self._lake, self._taken, self._now))
+        for one in self._taken:
+            one.held.close()
+        self._taken, self._weight = [], 0
+
+    # archives
+
+    def _unpack(self, archive: Held, depth: int) -> None:
+        """Take every member; refuse, by name, what is missing of the archive."""
+        self._known[archive.sha256] = ARCHIVE
+        began, count = len(self._files), 0
+        tree: dict[str, dict[str, bytes]] = {}
+        missing: list[tuple[str, str]] = []
+        try:
+            for member in packing.members(archive.text(), archive.opened, archive.budget):
+                count += 1
+                if why := self._member(archive, member, depth, tree):
+                    missing.append((why, member.name))
+        except TornError as error:
+            missing = [(f"{error} ({max(count - len(missing), 0)} members read)", "")]
+        except RefusedError as error:
+            missing.append((str(error), ""))
+        for folder, values in sorted(tree.items()):
+            self._tree(archive, folder, values, depth)
+        at = origin_of(archive, self._options, self._said).modified
+        is_done = not missing and all(file.is_fine for file in self._files[began:])
+        if missing:
+            one = refused(archive, ARCHIVE, at, missing)
+        else:
+            one = Taken(archive, ARCHIVE, at, Parsed({}), not is_done)
+        told = replace(reports.of_file(one), status="refused" if missing else "read")
+        self._files.insert(began, replace(told, rows={"members": count}))
+        self._keep(one)
+
+    def _member(
+        self, archive: Held, member: Member, depth: int, tree: dict[str, dict[str, bytes]]
+    ) -> str:
+        """Take one member; return why it cannot be read at all, if so."""
+        name = f"{archive.name}!{member.name}"
+        steps = [step for step in member.name.split("/") if step not in ("", ".", "..")]
+        if any(step.startswith(".") for step in steps):
+            return ""
+        if landing.is_beside_the_point(member.name):
+            self._tell(name, "skipped")
+            return ""
+        if member.stream is None:
+            if not member.is_loss:
+                self._tell(name, "skipped", member.trouble)
+                return ""
+            return member.trouble
+        if part := trees.split("/".join(steps)):
+            with suppress(TornError):
+                tree.setdefault(part[0], {})[part[1]] = member.stream.read(trees.LONGEST_VALUE)
+            return ""
+        try:
+            at = _own_time(member.modified, archive.modified)
+            staging = None if self._options.is_dry_run else self._lake.staging
+            held = hold_member(name, member.stream, at, archive.budget, staging)
+        except TornError as error:
+            return str(error)
+        self._sort(held, depth)
+        return ""
+
+    def _tree(self, archive: Held, folder: str, values: dict[str, bytes], depth: int) -> None:
+        name = "!".join((archive.name, folder)) if folder else archive.name
+        if trees.has_ports(values):
+            data = trees.bundle(values.items())
+            self._sort(hold_bytes(name, data, archive.modified, archive.budget), depth)
+        else:
+            for path, value in values.items():
+                one = hold_bytes(f"{name}/{path}", value, archive.modified, archive.budget)
+                self._sort(one, depth)
+
+    def _sort(self, held: Held, depth: int) -> None:
+        """Say what a member is and take it."""
+        head = held.head()
+        if not held.size:
+            self._tell(held.name, "skipped", EMPTY)
+        elif landing.is_archive(head):
+            if depth >= DEEPEST:
+                why = f"an archive {DEEPEST} archives deep: unpack it and name what is inside"
+                self._tell(held.name, "refused", why)
+            elif self._is_new(held):
+                self._unpack(held, depth + 1)
+                return
+        elif self._options.source:
+            if self._is_new(held):
+                self._take(held, self._options.source)
+                return
+        else:
+            sure = landing.recognise(head, held.name)
+            if len(sure) != 1:
+                self._tell(held.name, *landing.why_not(sure))
+            elif self._is_new(held):
+                self._take(held, sure[0].name)
+                return
+        held.close()
+
+
+def _own_time(member: datetime | None, archive: datetime) -> datetime:
+    """A member's own time of change where its clock was set and not ahead of the archive's."""
+    is_sound = member is not None and EARLIEST < member <= archive + timedelta(days=1)
+    return member if is_sound and member is not None else archive
