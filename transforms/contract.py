@@ -34,6 +34,7 @@ class Table:
     day       the column whose UTC date names the partition; None keeps the table in one file
     interval  (began, ended) of tables whose rows last; an ended of null is still open
     prefers   columns that decide between two versions of one key: filled beats null, in order
+    grows     columns of which, next, the larger value is the later version, in order
     """
 
     schema: type[dy.Schema]
@@ -43,6 +44,7 @@ class Table:
     day: str | None
     interval: tuple[str, str] | None = None
     prefers: tuple[str, ...] = ()
+    grows: tuple[str, ...] = ()
     partition: Partition = "day"
 
     @property
@@ -87,8 +89,8 @@ class Table:
         """Keep one row a key, sorted by key, whatever the order of the rows.
 
         Of two versions of a key the better informed one wins whole: filled `prefers` columns
-        first, then the later `ended`, then more filled columns, then the smaller row in plain
-        sort order. Winning whole rows by a total order makes folding associative, so files may
+        first, then the larger `grows` columns, then the later `ended`, then more filled columns,
+        then the smaller row in plain sort order. Winning whole rows by a total order makes folding associative, so files may
         arrive in any order.
         """
         if frame.is_empty():
@@ -96,6 +98,7 @@ class Table:
         order: list[tuple[pl.Expr, bool]] = [
             (pl.col(name).is_not_null(), True) for name in self.prefers
         ]
+        order += [(pl.col(name), True) for name in self.grows]
         if self.interval:
             order.append((pl.col(self.interval[1]), True))
         order.append(

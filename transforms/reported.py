@@ -1,17 +1,22 @@
 """What boards' controllers and health agents report, read as signs of trouble (methods 2.5, 2.6).
 
-Boards speak in words that `transforms.boards` knows. Other words are free text, so the class
-comes from the table that reads drain reasons (`transforms.reasons`), unless the event names an
-Xid: then it is what that Xid is, another witness of the kernel's own line. A critical report counts when a run was interrupted by it; a
-warning only foretells; an end, a recovery or mere information is no sign. A scheduler that takes
-a node from a job says only that it lost it: less than its own reason for the node's state says.
+Boards speak in words that `transforms.boards` knows. An agent's report that names an Xid is what
+that Xid is: another witness of the kernel's own line. A machine word that
+`transforms.cluster_reasons` knows is what that catalogue says. All other words are free text, and
+the class comes from the table that reads drain reasons (`transforms.reasons`): then a critical
+report counts when a run was interrupted by it, a warning only foretells, and an end, a recovery or
+mere information is no sign. One that says only that a node was lost says less than the
+scheduler's own reason for the node's state.
 """
+
+from datetime import timedelta
 
 import polars as pl
 
 from transforms.boards import explain_boards
 from transforms.catalogue import explain
-from transforms.codes import ENGINE, NOISE, PRECURSOR
+from transforms.cluster_reasons import read_reasons
+from transforms.codes import ENGINE, NOISE, PRECURSOR, SECONDARY, USER
 from transforms.reasons import classify_reasons
 from transforms.tables.observed import KERNEL_KINDS
 
@@ -20,16 +25,10 @@ REPORT_RANK = ENGINE + 1
 
 LOSS_RANK = ENGINE + 3
 """Behind node states, whose reason may name what broke."""
-LOSSES = ("RequeuedForNodeFailure", "KilledForNodeFailure", "RemovedFromJob", "MissingFromNode")
-"""What `slurm_ctld` reports of a job whose node was lost."""
 
-_LOST = {
-    "class": pl.lit("Unknown"),
-    "component": pl.lit("host unreachable"),
-    "reason_kind": pl.lit("fault"),
-    "counts": pl.lit("corroborate"),
-    "rank": pl.lit(LOSS_RANK, pl.Int32),
-}
+REPEATS_REACH = timedelta(days=3)
+"""How far the last sight of a report may lie from its first to be a sign: what is read around a
+day is bounded, and its incidents must not hang on what lies beyond."""
 
 
 def board_reports(events: pl.DataFrame) -> pl.DataFrame:
@@ -46,24 +45,58 @@ def board_reports(events: pl.DataFrame) -> pl.DataFrame:
 
 
 def agent_reports(events: pl.DataFrame) -> pl.DataFrame:
-    """Records of `cluster_events` with kind, code, repeat and the columns of `meaning()`."""
-    named = pl.col("code") > 0
+    """Records of `cluster_events` with kind, code, repeat and the columns of `meaning()`.
+
+    What says nothing of trouble is left out: everyday events would tie one trouble to the next.
+    A report that was counted up is a sign when seen first and, within REPEATS_REACH, when seen
+    last: the server keeps no other instant.
+    """
+    judged = read_reasons(events)
+    is_quiet = (pl.col("counts") == "no").fill_null(False)
+    is_named, is_known = pl.col("code") > 0, pl.col("counts").is_not_null()
+    bare = judged.filter(~is_quiet)
     xids = explain(
-        events.filter(named).with_columns(
-            kind=pl.lit("xid").cast(pl.Enum(KERNEL_KINDS)), repeat=pl.lit(0, pl.UInt32)
-        )
+        bare.filter(is_named)
+        .drop("class", "component", "counts")
+        .with_columns(kind=pl.lit("xid").cast(pl.Enum(KERNEL_KINDS)), repeat=pl.lit(0, pl.UInt32))
     ).cast({"kind": pl.String})
-    worded = events.filter(~named).with_columns(
+    rest = bare.filter(~is_named).with_columns(
         kind=pl.lit("report"),
         words=pl.concat_str("reason", "detail", separator=" "),
         detail=pl.concat_str("reporter", "object", "reason", "detail", separator=" "),
     )
-    is_loss = (pl.col("reporter") == "slurmctld") & pl.col("reason").is_in(LOSSES)
-    rest = _read(worded, pl.lit(False)).with_columns(
-        pl.when(is_loss).then(value).otherwise(name).alias(name) for name, value in _LOST.items()
+    known = _ranked(rest.filter(is_known).drop("words"))
+    free = rest.filter(~is_known).drop("class", "component", "counts")
+    parts = [xids, known, _read(free, pl.lit(False))]
+    same = [name for name in known.columns if all(name in part.columns for part in parts)]
+    once = pl.concat([part.select(same) for part in parts]).filter(pl.col("counts") != "no")
+    again = once.filter(
+        pl.col("last_at") > pl.col("observed_at"),
+        pl.col("last_at") - pl.col("observed_at") <= REPEATS_REACH,
+    ).with_columns(observed_at="last_at", repeat=pl.lit(1, pl.UInt32))
+    return pl.concat([once, again])
+
+
+def _ranked(judged: pl.DataFrame) -> pl.DataFrame:
+    """Add what the catalogue of machine words leaves open: rank, prior, cause_code, repeat."""
+    counts, names_nothing = pl.col("counts"), pl.col("class") == "Unknown"
+    rank = (
+        pl.when(counts == "corroborate")
+        .then(pl.when(names_nothing).then(LOSS_RANK).otherwise(REPORT_RANK))
+        .otherwise(
+            counts.replace_strict(
+                {"precursor": PRECURSOR, "no_user": USER, "no_secondary": SECONDARY},
+                default=NOISE,
+                return_dtype=pl.Int32,
+            )
+        )
     )
-    same = [name for name in rest.columns if name in xids.columns]
-    return pl.concat([xids.select(same), rest.select(same)])
+    return judged.with_columns(
+        repeat=pl.lit(0, pl.UInt32),
+        cause_code=pl.lit(0, pl.Int32),
+        rank=rank.cast(pl.Int32),
+        prior=pl.lit("ambiguous"),
+    )
 
 
 def _by_the_table(read: pl.DataFrame, explained: pl.DataFrame) -> pl.DataFrame:

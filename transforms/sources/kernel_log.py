@@ -172,7 +172,7 @@ def _address(device: pl.Expr) -> pl.Expr:
 def sniff(head: str, name: str) -> int:
     """Surely, if lines carry a kernel's own stamp or a driver's notice; maybe, if only syslog."""
     sample = [line for line in head.splitlines()[:200] if line.strip()]
-    if not sample:
+    if not sample or sample[0].lstrip("\ufeff ").startswith("{"):  # JSON that quotes the kernel
         return 0
     ours = sum(bool(re.search(STAMPED, line)) for line in sample)
     syslog = sum(bool(re.search(SYSLOG, line)) for line in sample)

@@ -8,7 +8,6 @@ cluster give the same attempts. Jobs are read one at a time: a file cut short ke
 the cut, and steps, most of the bytes, never pile up. `line_no` counts jobs: a dump may be one line.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -17,10 +16,9 @@ import polars as pl
 
 from transforms.sources import slurm_attempts, text
 from transforms.sources.base import TEXT_LIMIT, Origin, Parsed, Source, refuse_broken, rejects
+from transforms.sources.json_cursor import Cursor, clean, where_broken
 from transforms.tables.observed import JOB_ATTEMPTS
 
-_DECODER = json.JSONDecoder(strict=False)
-_BLANK = re.compile(r"[ \t\r\n]*")
 _JOBS = re.compile(r'"jobs"\s*:\s*\[')
 # squeue writes "jobs" too, but only the accounting counts the nodes of an allocation so.
 _ACCOUNTING = re.compile(r'"allocation_nodes"\s*:|"openapi\\?/(?:dbv|slurmdbd)|"sacct"')
@@ -41,33 +39,6 @@ class UnreadableError(ValueError):
     """A value is of no kind that any release writes in its place."""
 
 
-class _Cursor:
-    """A place in JSON text, always at the next thing that is not blank."""
-
-    def __init__(self, said: str) -> None:
-        self.said, self.at = said, 0
-        self._move(0)
-
-    def took(self, mark: str) -> bool:
-        """Step over `mark` if it is here."""
-        if is_here := self.said.startswith(mark, self.at):
-            self._move(self.at + len(mark))
-        return is_here
-
-    def need(self, mark: str) -> None:
-        if not self.took(mark):
-            raise json.JSONDecodeError(f"Expecting {mark!r}", self.said, self.at)
-
-    def value(self) -> Any:
-        found, end = _DECODER.raw_decode(self.said, self.at)
-        self._move(end)
-        return found
-
-    def _move(self, at: int) -> None:
-        blank = _BLANK.match(self.said, at)
-        self.at = blank.end() if blank else at
-
-
 def sniff(head: str, name: str) -> int:
     """An object with a list of jobs, and a word that only the accounting writes."""
     if not head.lstrip("\ufeff \t\r\n").startswith("{"):
@@ -86,7 +57,7 @@ def parse(data: bytes, origin: Origin) -> Parsed:
         start = starts[line_no - 1]
         return said[start : starts[line_no] if line_no < len(starts) else start + TEXT_LIMIT]
 
-    cursor = _Cursor(said)
+    cursor = Cursor(said)
     try:
         for key, start, value in _members(cursor):
             if key is None:
@@ -98,7 +69,7 @@ def parse(data: bytes, origin: Origin) -> Parsed:
             elif reason := _complaint(key, value):
                 bad.append((len(starts) + 1, reason, said[start : cursor.at]))
     except (ValueError, RecursionError) as error:
-        bad.append((len(starts) + 1, *_break(error, cursor)))
+        bad.append((len(starts) + 1, *where_broken(error, cursor)))
 
     told = slurm_attempts.named(pl.DataFrame(rows, schema=_SCHEMA, orient="row"))
     read = slurm_attempts.attempts(told, origin)
@@ -117,12 +88,12 @@ def parse(data: bytes, origin: Origin) -> Parsed:
     )
 
 
-def _members(cursor: _Cursor) -> Iterator[tuple[str | None, int, Any]]:
+def _members(cursor: Cursor) -> Iterator[tuple[str | None, int, Any]]:
     """Each job as (None, where it starts, value), and the other members of each dump by name.
 
     Dumps may follow one another. One that lists no jobs ends with the member "".
     """
-    while cursor.at < len(cursor.said):
+    while not cursor.is_at_end:
         begin, has_jobs = cursor.at, False
         cursor.need("{")
         is_open = not cursor.took("}")
@@ -155,17 +126,7 @@ def _complaint(key: str, value: Any) -> str | None:
         return None
     errors = value if isinstance(value, list) else [value]
     told = (e.get("description") or e.get("error") if isinstance(e, dict) else e for e in errors)
-    return "sacct reports errors: " + _clean("; ".join(str(word) for word in told))
-
-
-def _break(error: Exception, cursor: _Cursor) -> tuple[str, str]:
-    """Reason and text of where the JSON ends or stops to be JSON."""
-    why = error.msg if isinstance(error, json.JSONDecodeError) else "nested or long beyond reason"
-    at = error.pos if isinstance(error, json.JSONDecodeError) else cursor.at
-    line = cursor.said.count("\n", 0, at) + 1
-    column = at - cursor.said.rfind("\n", 0, at)
-    reason = f"JSON broken off at line {line}, column {column}: {why}"
-    return reason, cursor.said[cursor.at : cursor.at + TEXT_LIMIT]
+    return "sacct reports errors: " + clean("; ".join(str(word) for word in told))
 
 
 def _row(job: Any) -> tuple[str | None, ...]:
@@ -216,7 +177,7 @@ def _state(job: dict[str, Any]) -> str | None:
     words = current if isinstance(current, list) else [current or ""]
     if not all(isinstance(word, str) for word in words):
         raise UnreadableError("state.current: not a text")
-    state = _clean(",".join(words))
+    state = clean(",".join(words))
     user = _text(job, "kill_request_user")
     return f"{state} by {user}" if user and state.startswith("CANCELLED") else state
 
@@ -260,12 +221,7 @@ def _part(record: dict[str, Any], name: str) -> dict[str, Any]:
 def _text(record: dict[str, Any], name: str) -> str | None:
     if not isinstance(found := record.get(name), str | None):
         raise UnreadableError(f"{name}: not a text")
-    return _clean(found) if found else found
-
-
-def _clean(word: str) -> str:
-    """JSON can spell half a character (a lone surrogate), which no table can hold."""
-    return word if word.isascii() else word.encode("utf-8", "replace").decode()
+    return clean(found) if found else found
 
 
 def _number(record: dict[str, Any], name: str) -> int | None:

@@ -360,6 +360,7 @@ CLUSTER_EVENTS = _observed(
     "event that a cluster manager or health agent reported of a node, a job or a device",
     "observed_at",
     prefers=("last_at", "times"),
+    grows=("last_at", "times"),
 )
 OUTAGES = _observed(
     Outages,

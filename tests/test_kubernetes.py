@@ -1,0 +1,37 @@
+"""Kubernetes dumps in a lake: repeated exports fold, and a lost GPU explains a lost run."""
+
+import json
+from pathlib import Path
+
+import pytest
+from lakes import take, write
+
+from flows.lake import Lake
+from transforms.tables import observed
+
+
+def event(count: int, last: str, uid: str = "u1", **more) -> str:
+    said = {
+        "apiVersion": "v1", "kind": "Event", "metadata": {"uid": uid, "namespace": "default"},
+        "type": "Warning", "reason": "TaskHung", "message": "task python:1 blocked", "count": count,
+        "firstTimestamp": "2026-03-02T10:00:00Z", "lastTimestamp": f"2026-03-02T{last}Z",
+        "involvedObject": {"kind": "Node", "name": "n1"},
+        "source": {"component": "kernel-monitor", "host": "n1"}, **more,
+    }  # fmt: skip
+    return json.dumps(said)
+
+
+EXPORTS = {
+    "z-first.json": event(1, "10:00:00"),
+    "m-second.json": event(7, "10:06:00"),
+    "a-third.json": event(9, "10:08:00"),
+    "b-fourth.json": event(8, "10:07:00"),
+}
+
+
+@pytest.mark.parametrize("names", [sorted(EXPORTS), sorted(EXPORTS, reverse=True)])
+def test_exports_of_one_growing_event_fold_to_the_last_in_whatever_order(names, tmp_path: Path):
+    for name in names:
+        take(tmp_path / "lake", write(tmp_path / "in", {name: EXPORTS[name]}) / name)
+    (row,) = Lake(tmp_path / "lake").read(observed.CLUSTER_EVENTS).rows(named=True)
+    assert (row["times"], f"{row['last_at']:%H:%M}", row["file"]) == (9, "10:08", "a-third.json")

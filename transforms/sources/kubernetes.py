@@ -1,0 +1,76 @@
+"""Kubernetes objects as JSON: Events, Nodes, Pods and Jobs, dumped, watched or exported.
+
+    {"kind": "Event", "reason": "NodeNotReady", "involvedObject": {"kind": "Node", "name": "a1"}}
+
+A file may mix kinds (`kubectl get pods,jobs,events -A -o json`): whatever source it is taken for,
+each object is read as what it is, and other kinds are ignored. An object gives all its rows or,
+where one of them breaks a promise, none. `line_no` counts objects: a dump may be a single line.
+"""
+
+import re
+from collections import defaultdict
+from functools import partial
+
+import polars as pl
+
+from transforms.contract import Table
+from transforms.sources.base import Origin, Parsed, Source, refuse_broken, rejects
+from transforms.sources.kubernetes_events import read_events
+from transforms.sources.kubernetes_objects import KubernetesObject, objects
+from transforms.tables.observed import CLUSTER_EVENTS
+
+_EVENT = re.compile(r'"(?:involvedObject|regarding)"\s*:\s*\{|"kind"\s*:\s*"Event(?:List)?"')
+_KIND = re.compile(r'"kind"\s*:\s*"(Node|Pod|Job)(?:List)?"')
+_OURS = re.compile(r'"(?:apiVersion|metadata)"\s*:')
+
+
+def parse(data: bytes, origin: Origin) -> Parsed:
+    """Read every object by its kind; see the module's docstring for what is refused."""
+    found, bad, silent = objects(data)
+    by_kind: dict[str, list[KubernetesObject]] = defaultdict(list)
+    for one in found:
+        by_kind[one.kind].append(one)
+    texts = {one.number: one.text for one in found}
+    rows: dict[Table, list] = {}
+    rows[CLUSTER_EVENTS], refused, accepted = read_events(by_kind["Event"], origin)
+    bad += refused
+    frames = {}
+    for table, said in rows.items():
+        frame = table.conform(pl.DataFrame(said, schema=table.dtypes, orient="row"))
+        frames[table.name], broken = refuse_broken(table, frame, lambda number: texts[number])
+        bad += broken
+    told = {number: (number, reason, text) for number, reason, text in sorted(bad, reverse=True)}
+    frames = {
+        name: frame.filter(~pl.col("line_no").is_in(list(told))) for name, frame in frames.items()
+    }
+    accepted -= told.keys()
+    ignored = len(found) - len(accepted) - len(told.keys() & texts.keys()) + silent
+    return Parsed(
+        frames=frames,
+        rejects=rejects([told[number] for number in sorted(told)]),
+        records=len(accepted) + len(told) + ignored,
+        accepted=len(accepted),
+        rejected=len(told),
+        ignored=ignored,
+    )
+
+
+def sniff(kinds: tuple[str, ...], head: str, name: str) -> int:
+    """Surely, if the first object that tells its kind is one of `kinds`."""
+    if not head.lstrip("\ufeff \t\r\n").startswith("{") or not _OURS.search(head):
+        return 0
+    if _EVENT.search(head):
+        return 2 if "Event" in kinds else 0
+    kind = _KIND.search(head)
+    return 2 if kind and kind[1] in kinds else 0
+
+
+_MAKES = (CLUSTER_EVENTS,)
+EVENTS_SOURCE = Source(
+    name="kubernetes_events",
+    title="Kubernetes Events: kubectl get events -A -o json, watches and exporters, one a line too",
+    example='{"kind": "Event", "type": "Warning", "reason": "XidCriticalError", "message": "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus.", "count": 2, "firstTimestamp": "2026-03-02T10:15:04Z", "lastTimestamp": "2026-03-02T10:16:04Z", "involvedObject": {"kind": "Node", "name": "gpu-0417"}, "source": {"component": "kernel-monitor", "host": "gpu-0417"}}',
+    makes=_MAKES,
+    sniff=partial(sniff, ("Event",)),
+    parse=parse,
+)
