@@ -1,7 +1,8 @@
 """Which nodes there were, and when: from the inventory, else inferred from scheduler records.
 
 Exposure needs every node that could have failed, also those that never did. An inventory names
-them. A node that only the scheduler mentions is inferred: in the fleet since it first ran a job
+them; a scheduler's snapshot does too, but not since when, so it steps aside for an inventory line
+that does say. A node that only the scheduler mentions is inferred: in the fleet since it first ran a job
 or changed state, with as many GPUs as jobs ever had of it at once. (A submission is no evidence: the node
 was not chosen yet.)
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from transforms.recipes import Window
 
 ID = ["cluster", "node"]
+_PLACES = ("provider", "hall", "rack", "pdu", "leaf_switch", "nvlink_domain", "cooling_loop")
 GPUS_LIMIT = 65_535  # what a UInt16 holds
 
 
@@ -128,4 +130,15 @@ def _placed_inventory(nodes: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
     kept = [name for name in nodes.columns if name in FLEET.dtypes]
     both = pl.concat([told.with_columns(is_told=True), untold.with_columns(is_told=False)])
     order = [*ID, "valid_from", "is_told", "file", "line_no"]
-    return both.sort(order, descending=[name == "is_told" for name in order]).select(kept)
+    sorted_rows = both.sort(order, descending=[name == "is_told" for name in order]).select(kept)
+    return _without_vague(sorted_rows)
+
+
+def _without_vague(inventory: pl.DataFrame) -> pl.DataFrame:
+    """Leave out rows that say no more than "always there" where another row says since when."""
+    is_dated = pl.col("valid_from") > pl.lit(0).cast(inventory.schema["valid_from"])
+    says_nothing_else = pl.all_horizontal(pl.col("valid_to", *_PLACES).is_null())
+    rows = inventory.with_row_index("row")
+    vague = rows.filter(~is_dated & says_nothing_else)
+    overruled = vague.join(rows.filter(is_dated), on=[*ID, "gpus"], how="semi")
+    return rows.join(overruled, on="row", how="anti", maintain_order="left").drop("row")

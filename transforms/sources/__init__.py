@@ -18,6 +18,8 @@ from transforms.sources import (
     slurm_events,
     slurm_json,
     slurm_sacct,
+    slurm_scontrol_jobs,
+    slurm_scontrol_nodes,
     train_log,
 )
 from transforms.sources.base import Source
@@ -27,6 +29,8 @@ SOURCES: tuple[Source, ...] = (
     slurm_json.SOURCE,
     slurm_events.SOURCE,
     slurm_ctld.SOURCE,
+    slurm_scontrol_nodes.SOURCE,
+    slurm_scontrol_jobs.SOURCE,
     kernel_log.SOURCE,
     kubernetes.EVENTS_SOURCE,
     train_log.SOURCE,
