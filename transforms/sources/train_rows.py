@@ -143,3 +143,42 @@ def _promised(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
     instants = [n for n, t in table.dtypes.items() if isinstance(t, pl.Datetime)]
     typed = frame.with_columns(pl.from_epoch(n, "us").cast(UTC) for n in instants)
     return table.conform(typed.select(table.dtypes.names()))
+
+
+_SLACK_US = 2 * SECOND_US
+"""Stamps of whole seconds put two lines up to this nearer than the steps between them took."""
+
+
+@dataclass
+class StepClock:
+    """Where the steps between two lines of a log lie that prints only every so many of them.
+
+    A line says which step ended then and how long one took. It tells all steps since the line
+    before if they fit between the two, its own step alone if they do not or if no line came before.
+    """
+
+    step: int | None = None
+    at: int | None = None
+
+    def tell(self, told: Told, who: Attempt, line_no: int, step: int, at: int, took: int) -> bool:
+        """Tell the steps up to `step`; false if this was said before or is more than fits."""
+        if (step, at) == (self.step, self.at):
+            return False
+        count = 1
+        if self.step is not None and step > self.step:
+            count = step - self.step
+        if not told.has_room(count):
+            return False
+        length = count * took
+        if (
+            self.at is not None
+            and count > 1
+            and length > at - self.at + count * took // 20 + _SLACK_US
+        ):
+            count, length = 1, took
+        began = at - length
+        if self.at is not None and began < self.at < at:
+            began = self.at
+        told.steps(who, line_no, step - count + 1, count, began, at)
+        self.step, self.at = step, at
+        return True

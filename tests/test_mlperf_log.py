@@ -1,0 +1,63 @@
+"""A real MLPerf run of 11,616 GPUs: four fifths of it were start-up."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from lakes import MODIFIED
+
+from flows import cli, warehouse
+from transforms.sources import BY_NAME
+from transforms.sources.base import Origin
+
+FILE = Path("training-logs") / "mlperf" / "eos-n1452-gpt3-result_0.txt"
+ORIGIN = Origin("gpt3.txt", datetime.fromtimestamp(MODIFIED, UTC))
+
+
+@pytest.fixture(scope="module")
+def parsed(shared_data: Path):
+    return BY_NAME["mlperf_log"].parse((shared_data / FILE).read_bytes(), ORIGIN)
+
+
+def test_eleven_thousand_ranks_tell_one_start(parsed):
+    marks = parsed.frames["run_marks"]
+    assert (parsed.records, parsed.rejected) == (13_214, 0)
+    assert marks["kind"].value_counts(sort=True).rows() == [
+        ("eval", 23),
+        *[(kind, 1) for kind in ("job_start", "init", "finished")],
+    ] or set(marks["kind"].value_counts().rows()) == {
+        ("eval", 23),
+        ("job_start", 1),
+        ("init", 1),
+        ("finished", 1),
+    }
+    (init,) = marks.filter(kind="init").to_dicts()
+    (start,) = marks.filter(kind="job_start").to_dicts()
+    (stop,) = marks.filter(kind="finished").to_dicts()
+    assert start["gpus"] == 11_616
+    assert 13.7 * 60 <= (init["ended"] - init["began"]).total_seconds() <= 13.9 * 60
+    assert (stop["began"] - init["ended"]).total_seconds() / 60 == pytest.approx(3.451, abs=5e-4)
+
+
+def test_blocks_hold_nine_steps_each(parsed):
+    """53,526,528 tokens a block, 2,904 samples of 2,048 tokens a step."""
+    steps = parsed.frames["steps"]
+    assert steps.height == 23 * 9
+    assert steps["tokens"].unique().to_list() == [2_904 * 2_048]
+    assert steps["tokens"].sum() == 1_231_110_144  # what the run itself calls trained
+
+
+def test_four_fifths_of_the_job_are_start_up(shared_data, tmp_path):
+    """Through the command line, as an operator would."""
+    lake = tmp_path / "lake"
+    cli.app(
+        ["ingest", str(shared_data / FILE), "--plain", "--lake", str(lake)],
+        result_action="return_value",
+    )
+    cli.app(["derive", "--plain", "--lake", str(lake)], result_action="return_value")
+    (run,) = warehouse.query(lake, "SELECT * FROM run_goodput").to_dicts()
+    leaves = warehouse.query(lake, "SELECT leaf, sum(gpu_ms)::BIGINT FROM run_time GROUP BY 1")
+    assert run["gpus"] == 11_616
+    assert dict(leaves.rows())["init"] / run["wall_gpu_ms"] == pytest.approx(0.806, abs=5e-4)
+    assert run["goodput"] == pytest.approx(0.1795, abs=5e-5)
+    assert run["coverage"] > 0.9998
