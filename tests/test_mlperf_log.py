@@ -1,15 +1,18 @@
 """A real MLPerf run of 11,616 GPUs: four fifths of it were start-up."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from lakes import MODIFIED
 
-from flows import cli, warehouse
+from flows import warehouse
 from transforms.sources import BY_NAME
 from transforms.sources.base import Origin
 
+ROOT = Path(__file__).resolve().parents[1]
 FILE = Path("training-logs") / "mlperf" / "eos-n1452-gpt3-result_0.txt"
 ORIGIN = Origin("gpt3.txt", datetime.fromtimestamp(MODIFIED, UTC))
 
@@ -22,15 +25,9 @@ def parsed(shared_data: Path):
 def test_eleven_thousand_ranks_tell_one_start(parsed):
     marks = parsed.frames["run_marks"]
     assert (parsed.records, parsed.rejected) == (13_214, 0)
-    assert marks["kind"].value_counts(sort=True).rows() == [
-        ("eval", 23),
-        *[(kind, 1) for kind in ("job_start", "init", "finished")],
-    ] or set(marks["kind"].value_counts().rows()) == {
-        ("eval", 23),
-        ("job_start", 1),
-        ("init", 1),
-        ("finished", 1),
-    }
+    assert dict(marks["kind"].value_counts().rows()) == {
+        "job_start": 1, "init": 1, "eval": 23, "finished": 1,
+    }  # fmt: skip
     (init,) = marks.filter(kind="init").to_dicts()
     (start,) = marks.filter(kind="job_start").to_dicts()
     (stop,) = marks.filter(kind="finished").to_dicts()
@@ -50,11 +47,12 @@ def test_blocks_hold_nine_steps_each(parsed):
 def test_four_fifths_of_the_job_are_start_up(shared_data, tmp_path):
     """Through the command line, as an operator would."""
     lake = tmp_path / "lake"
-    cli.app(
-        ["ingest", str(shared_data / FILE), "--plain", "--lake", str(lake)],
-        result_action="return_value",
-    )
-    cli.app(["derive", "--plain", "--lake", str(lake)], result_action="return_value")
+    for verb in (["ingest", str(shared_data / FILE)], ["derive"]):
+        told = subprocess.run(
+            [sys.executable, "-m", "flows.cli", *verb, "--plain", "--lake", str(lake)],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert told.returncode == 0, told.stderr
     (run,) = warehouse.query(lake, "SELECT * FROM run_goodput").to_dicts()
     leaves = warehouse.query(lake, "SELECT leaf, sum(gpu_ms)::BIGINT FROM run_time GROUP BY 1")
     assert run["gpus"] == 11_616

@@ -225,7 +225,9 @@ def _step_time(event: _Event) -> tuple[int, int] | None:
     """The step that tracked stats are of and how long one took (us), where they tell both."""
     took = event.value.get("train_step_time") if isinstance(event.value, dict) else None
     step = event.metadata.get("step")
-    if type(step) is not int or not 0 < step < 2**53 or type(took) not in (int, float):
+    if type(step) is not int or not 0 < step < 2**53:
+        return None
+    if isinstance(took, bool) or not isinstance(took, int | float):
         return None
     return (step, round(took * SECOND_US)) if 0 < took < 1e6 else None
 
