@@ -1,6 +1,7 @@
 """Every format that can be read. A new one is one file here and one line below."""
 
 from transforms.sources import (
+    gcm,
     goodput_lab,
     gpud,
     infiniband_sysfs,
@@ -48,5 +49,6 @@ SOURCES: tuple[Source, ...] = (
     ipmi_sel.SOURCE,
     nvsentinel.SOURCE,
     nhc.SOURCE,
+    gcm.SOURCE,
 )
 BY_NAME: dict[str, Source] = {source.name: source for source in SOURCES}

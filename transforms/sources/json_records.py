@@ -19,7 +19,11 @@ _LINE_OF_BRACE = re.compile(r"^\{", re.MULTILINE)
 
 
 class Record(NamedTuple):
-    """`value` is an object where `fault` is null. `line_no` is the line on which it begins."""
+    """`value` is an object where `fault` is null.
+
+    `line_no` counts records from 1: it is the line where each has one, and still tells records
+    apart where a whole array is one line.
+    """
 
     line_no: int
     value: dict[str, Any]
@@ -29,10 +33,9 @@ class Record(NamedTuple):
 
 def records(said: str) -> Iterator[Record]:
     """Every record in the order of the text; see the module for what is refused."""
-    at, counted, line_no = 0, 0, 1
+    at, line_no = 0, 0
     while (at := _after_blanks(said, at)) < len(said):
-        line_no += said.count("\n", counted, at)
-        counted = at
+        line_no += 1
         try:
             value, end = _DECODER.raw_decode(said, at)
         except (ValueError, RecursionError) as error:

@@ -27,6 +27,8 @@ from transforms.sources.kernel_stamps import STAMPED, SYSLOG, stamp
 from transforms.sources.text import numbered_lines
 from transforms.tables.observed import KERNEL_EVENTS, KERNEL_KINDS
 
+# Health checks and agents quote the kernel.
+_QUOTED = r"^\s*\[?\s*[{\"]|Health check failed: "
 _BOOT_MARK = r"^-- Boot ([0-9a-f]{32}) --"
 _LOST_SPAN = 5  # lines between a lost GPU's head and its tail, others may speak in between
 _TEXTS = ("line", "clock", "node", "trouble", "kind", "code", "device", "scope", "detail")
@@ -176,7 +178,7 @@ def sniff(head: str, name: str) -> int:
         return 0
     ours = sum(bool(re.search(STAMPED, line)) for line in sample)
     syslog = sum(bool(re.search(SYSLOG, line)) for line in sample)
-    told = [line for line in sample if "Health check failed: " not in line]  # a check's quotation
+    told = [line for line in sample if not re.search(_QUOTED, line)]
     spoken = sum("NVRM: " in line or " kernel: " in f" {line}" for line in told)
     if 2 * (ours + syslog) < len(sample) and not spoken:
         return 0

@@ -11,7 +11,7 @@ connector, and the bare event. Fields that proto3 leaves out are false or empty.
 A fatal event is critical, an unhealthy one a warning, a healthy one mere information that names no
 code: a recovery is no fault. A number in `errorCode` is an Xid when the component is a GPU, and an
 SXid, told in the detail, when the check is for SXids or the component is an NVSwitch.
-A record is a health event; `line_no` is the line on which its document begins.
+A record is a health event; `line_no` counts the documents.
 """
 
 import re
