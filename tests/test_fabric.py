@@ -56,3 +56,12 @@ def test_the_tree_of_a_real_node_is_read_whole(shared_data: Path, prefix: str):
         ("mlx5_bond_0/1", 25e9, 4),
     ]
     assert rows["rx_bytes"].to_list() == [230539874932483 * 4] * 2
+
+
+def test_a_real_fabric_manager_tells_one_switch_error_among_its_talk(shared_data: Path):
+    file = shared_data / "kernel-logs" / "fabricmanager.log"
+    told = parsed("fabric_manager_log", file.read_bytes(), file.name, node="gpu-1")
+    assert counts(told) == (54, 1, 0, 53)
+    (row,) = told.frames["kernel_events"].select("node", "code", "device", "observed_at").rows()
+    assert row == ("gpu-1", 12028, "0000:86:00", datetime(2025, 2, 27, 15, 10, 2, tzinfo=UTC))
+    assert told.frames["cluster_events"].is_empty()

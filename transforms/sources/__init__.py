@@ -2,6 +2,7 @@
 
 from transforms.sources import (
     gcm,
+    fabric_manager_log,
     goodput_lab,
     gpud,
     infiniband_sysfs,
@@ -35,6 +36,7 @@ SOURCES: tuple[Source, ...] = (
     slurm_scontrol_jobs.SOURCE,
     kernel_log.SOURCE,
     kubernetes.EVENTS_SOURCE,
+    fabric_manager_log.SOURCE,
     train_log.SOURCE,
     ml_goodput.SOURCE,
     goodput_lab.SOURCE,
