@@ -1,8 +1,8 @@
 """Every format that can be read. A new one is one file here and one line below."""
 
 from transforms.sources import (
-    gcm,
     fabric_manager_log,
+    gcm,
     goodput_lab,
     gpud,
     infiniband_sysfs,

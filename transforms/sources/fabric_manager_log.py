@@ -108,7 +108,7 @@ def _whole(lines: pl.DataFrame, line_no: int, follows: int | None, said: str) ->
 
 
 def _report(line_no: int, stamp: str, level: str, said: str, words: str, origin: Origin) -> Report:
-    reason, overruled = next(means for pattern, *means in SAYINGS if pattern.search(said))
+    _, reason, overruled = next(saying for saying in SAYINGS if saying[0].search(said))
     port = PORT.search(said) or PORT_EVENT.search(said)
     partition = PARTITION.search(said)
     return Report(
