@@ -65,6 +65,7 @@ ROWS: tuple[Row, ...] = (
     reason("hw_power_brake", "external power brake", "hw_power_brake_slowdown"),
     reason("sw_thermal", "too hot, driver", "sw_thermal_slowdown"),
     reason("sync_boost", "held to the slowest of a group", "sync_boost"),
+    reason("display_clocks", "display", "display_clocks_setting"),
     ecc("corrected", "volatile", "total", "all", "DEV_ECC_SBE_VOL_TOTAL"),
     ecc("uncorrected", "volatile", "total", "all", "DEV_ECC_DBE_VOL_TOTAL"),
     ecc("corrected", "aggregate", "total", "all", "DEV_ECC_SBE_AGG_TOTAL"),
@@ -134,7 +135,28 @@ ROWS: tuple[Row, ...] = (
         )
         for left in ("max", "high", "partial", "low", "none")
     ),
+    flag("channel_repair_pending", "a reset repairs a channel", "", "ecc.channel_repair_pending"),
+    flag("tpc_repair_pending", "a reset repairs a TPC", "", "ecc.tpc_repair_pending"),
+    flag("reset_required", "of no use until reset", "", "reset_status.reset_required"),
+    flag(
+        "drain_and_reset_recommended",
+        "to be reset when its work is done",
+        "",
+        "reset_status.drain_and_reset_recommended",
+    ),
+    *(
+        flag(f"fabric_{name}", meaning, "", f"fabric.health.{smi}")
+        for name, meaning, smi in (
+            ("bandwidth_degraded", "NVLink fabric at less than full bandwidth", "bandwidth"),
+            ("route_recovering", "NVLink routes are being restored", "route_recovery_in_progress"),
+            ("route_unhealthy", "an NVLink route is broken", "route_unhealthy"),
+            ("access_timed_out", "recovers from a fabric timeout", "access_timeout_recovery"),
+        )
+    ),
     count("pcie_replays", "PCIe packets sent again", "DEV_PCIE_REPLAY_COUNTER"),
+    count(
+        "pcie_replay_rollovers", "PCIe replay counter wrapped", "", "pci.replay_rollover_counter"
+    ),
     count("nvlink_crc_flit_errors", "NVLink CRC", "DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL"),
     count("nvlink_crc_data_errors", "NVLink CRC", "DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL"),
     count("nvlink_replays", "NVLink replays", "DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL"),
