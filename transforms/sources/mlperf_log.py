@@ -20,13 +20,13 @@ import polars as pl
 
 from transforms.sources.base import Origin, Parsed, Source, rejects
 from transforms.sources.console import attempt_of, console_lines
+from transforms.sources.train_intervals import Interval
 from transforms.sources.train_rows import (
     EARLIEST_US,
     LATEST_US,
     SECOND_US,
     U32,
     Attempt,
-    StepClock,
     Told,
 )
 from transforms.tables.observed import CHECKPOINTS, RUN_MARKS, STEPS
@@ -151,7 +151,7 @@ class _Session:
 
     def _tracked(self) -> list[tuple[int, int]]:
         made: list[tuple[int, int]] = []
-        clock = StepClock()
+        clock = Interval()
         for event, step, took in self.stats:
             if clock.tell(self.told, self.who, event.line_no, step, event.at, took):
                 made.append((step, event.at))

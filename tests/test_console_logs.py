@@ -1,0 +1,119 @@
+"""What console logs of training share: names of files, stamps, intervals of steps, long files."""
+
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from transforms.sources import BY_NAME
+from transforms.sources.base import Origin
+from transforms.sources.console import NO_STAMP, attempt_of, console_lines, stamped
+
+MODIFIED = datetime(2026, 3, 15, tzinfo=UTC)
+T0 = datetime(2026, 3, 2, 8, tzinfo=UTC)
+
+
+def origin(file: str = "run.log", **more: str) -> Origin:
+    return Origin(file, MODIFIED, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("file", "run", "job_id"),
+    [
+        ("logs/slurm-4711.out", "slurm-4711", "4711"),
+        ("slurm-4711_3.out.gz", "slurm-4711_3", "4711_3"),
+        ("llm-70b_4711.log", "llm-70b", "4711"),
+        ("log-nemo_gpt3-126m_55012.out", "log-nemo_gpt3-126m", "55012"),
+        ("llm-70b.log", "llm-70b", ""),
+        ("train-20260302.log", "train-20260302", ""),
+        ("result_0.txt", "result_0", ""),
+        (".log", ".log", ""),
+        ("4711.out", "4711", ""),
+    ],
+)
+def test_a_file_is_named_after_its_run_and_perhaps_its_job(file, run, job_id):
+    who = attempt_of(origin(file))
+    assert (who.run, who.job_id, who.restart) == (run, job_id, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-03-02 08:00:00,250 - root", "2026-03-02T08:00:00.250000Z"),
+        ("[NeMo I 2026-03-02 08:00:00 nemo_logging:381]", "2026-03-02T08:00:00.000000Z"),
+        ("2026-03-02T08:00:00.5Z [2026-03-02 09:00:00] ", "2026-03-02T09:00:00.000000Z"),
+        ("2026-03-02T08:00:00+01:00 0: ", "2026-03-02T07:00:00.000000Z"),
+        ("I0302 08:00:00.123456 1 metric_logger.py:196]", "2026-03-02T08:00:00.123456Z"),
+        ("I1231 23:59:59.000001 1 metric_logger.py:196]", "2025-12-31T23:59:59.000001Z"),
+        ("I1399 08:00:00.0 x]", None),
+        ("1926-03-02 08:00:00 ", None),
+        ("step", None),
+    ],
+)
+def test_the_last_stamp_before_a_message_is_its_time(text, expected):
+    lines = pl.DataFrame({"line_no": [1], "line": [text], "head": [text]})
+    (row,) = stamped(lines, origin()).to_dicts()
+    at = (
+        None
+        if row["at"] is None
+        else datetime.fromtimestamp(0, UTC) + timedelta(microseconds=row["at"])
+    )
+    assert (at and at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")) == expected
+    assert (row["fault"] is None) == (expected is not None)
+
+
+def test_a_line_without_a_stamp_says_what_to_do():
+    lines = pl.DataFrame({"line_no": [1], "line": ["x"], "head": ["x"]})
+    assert stamped(lines, origin())["fault"].to_list() == [NO_STAMP]
+
+
+def test_colours_go_and_overwritten_pieces_of_a_bar_stay():
+    data = b"\x1b[32mINFO\x1b[0m a\r\n 10%|#\r 20%|##\x1b[K\r\n\n\x1b]0;title\x07b"
+    assert console_lines(data).rows() == [(1, "INFO a"), (2, " 10%|#"), (2, " 20%|##"), (4, "b")]
+
+
+def iteration(step: int, at: datetime, took_ms: float, last: int = 10**6) -> str:
+    return f" [{at:%Y-%m-%d %H:%M:%S}] iteration {step:8d}/{last:8d} | consumed samples: {step:12d} | elapsed time per iteration (ms): {took_ms:.1f} | learning rate: 1.0E-04 |"
+
+
+def megatron(text: str) -> dict[str, pl.DataFrame]:
+    parsed = BY_NAME["megatron_log"].parse(text.encode(), origin())
+    return {**parsed.frames, "rejects": parsed.rejects}
+
+
+def test_a_long_log_tells_every_iteration_once_and_without_overlap():
+    """Twenty thousand lines of ten iterations each, a save every thousand."""
+    lines, at = [], T0
+    for step in range(10, 200_001, 10):
+        at += timedelta(seconds=30)
+        lines.append(iteration(step, at, 3000))
+        if step % 1000 == 0:
+            lines += [
+                f"saving checkpoint at iteration {step:7d} to /c",
+                f"  successfully saved checkpoint from iteration {step:7d} to /c",
+            ]
+            at += timedelta(seconds=7)
+    frames = megatron("\n".join(lines))
+    steps = frames["steps"].sort("step")
+    assert steps["step"].to_list() == list(range(1, 200_001))
+    assert (steps["began"] >= steps["ended"].shift(1))[1:].all()
+    assert (steps["ended"] - steps["began"]).unique().to_list() == [timedelta(seconds=3)]
+    saves = frames["checkpoints"].sort("step")
+    assert saves["step"].to_list() == list(range(1000, 200_001, 1000))
+    took = (saves["block_ended"] - saves["began"]).to_list()
+    assert took == [timedelta(seconds=7)] * 199 + [None]
+
+
+@pytest.mark.parametrize("step", [999_999_999_999, 10**14])
+def test_a_torn_number_makes_no_flood_of_steps(step):
+    lines = [iteration(10, T0, 1000, 10**15), iteration(step, T0 + timedelta(days=1), 1000, 10**15)]
+    assert megatron("\n".join(lines))["steps"].height <= 20
+
+
+def test_a_rollback_is_told_under_the_same_numbers():
+    lines = [
+        iteration(n, T0 + timedelta(seconds=10 * i), 1000)
+        for i, n in enumerate([10, 20, 30, 20, 30])
+    ]
+    steps = megatron("\n".join(lines))["steps"]
+    assert steps.sort("began")["step"].to_list() == [*range(1, 31), *range(11, 31)]
