@@ -27,6 +27,8 @@ CONVERSIONS = [
     ),
     ("clocks_event_reasons_counters.sw_power_cap", 2_500_000, "sw_power_cap_s", 2.5),
     ("nvidia_smi_power_draw_watts", 433.78, "power_w", 433.78),
+    ("slurm_node_mem_total", 193_000, "slurm_memory_bytes", 202_375_168_000),
+    ("slurm_node_memory_total_bytes", 202_375_168_000, "slurm_memory_bytes", 202_375_168_000),
     ("node_infiniband_rate_bytes_per_second", 5e10, "rate_bytes_per_s", 5e10),
 ]
 

@@ -272,7 +272,8 @@ def sniff(head: str, name: str) -> int:
     lines = [line for line in head.splitlines() if line.strip()][:200]
     if any(line.startswith(("# TYPE ", "# HELP ")) for line in lines):
         return 2
-    if any(line.startswith(("DCGM_FI_", "node_", "nvidia_smi_")) and "{" in line for line in lines):
+    exporters = ("DCGM_FI_", "node_", "nvidia_smi_", "slurm_")
+    if any(line.startswith(exporters) and "{" in line for line in lines):
         return 2
     heads = pl.Series(lines, dtype=pl.String)
     is_sample = heads.str.contains(SAMPLE) & heads.str.contains(r"\}[ \t]*[+-]?[\d.NI]")
@@ -283,7 +284,7 @@ def sniff(head: str, name: str) -> int:
 
 SOURCE = Source(
     name="prometheus_text",
-    title="Prometheus scrapes: dcgm-exporter, nvidia_gpu_exporter, node_exporter",
+    title="Prometheus scrapes: dcgm-exporter, nvidia_gpu_exporter, node_exporter, Slurm exporters",
     example='DCGM_FI_DEV_GPU_TEMP{gpu="0",UUID="GPU-1f02...",Hostname="gpu-0417"} 33',
     makes=(tables.GPU_SAMPLES, tables.NODE_SAMPLES, tables.LINK_SAMPLES),
     sniff=sniff,
