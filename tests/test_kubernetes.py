@@ -35,3 +35,32 @@ def test_exports_of_one_growing_event_fold_to_the_last_in_whatever_order(names, 
         take(tmp_path / "lake", write(tmp_path / "in", {name: EXPORTS[name]}) / name)
     (row,) = Lake(tmp_path / "lake").read(observed.CLUSTER_EVENTS).rows(named=True)
     assert (row["times"], f"{row['last_at']:%H:%M}", row["file"]) == (9, "10:08", "a-third.json")
+
+
+def node(ready: str, since: str, taken: str, **spec) -> str:
+    said = {
+        "apiVersion": "v1", "kind": "Node", "spec": {"providerID": "aws:///a/i-1", **spec},
+        "metadata": {"name": "n1", "creationTimestamp": "2026-01-15T08:00:00Z"},
+        "status": {
+            "capacity": {"nvidia.com/gpu": "8"},
+            "conditions": [
+                {"type": "Ready", "status": ready, "reason": "KubeletNotReady",
+                 "lastTransitionTime": f"2026-03-02T{since}Z", "lastHeartbeatTime": f"2026-03-02T{taken}Z"}
+            ],
+        },
+    }  # fmt: skip
+    return json.dumps(said)
+
+
+def test_each_dump_carries_a_spell_out_of_service_on_and_none_beyond_itself(tmp_path: Path):
+    dumps = {
+        "1.json": node("False", "10:00:00", "10:05:00"),
+        "3.json": node("False", "10:00:00", "11:05:00"),
+        "2.json": node("False", "10:00:00", "10:35:00"),
+        "4.json": node("True", "11:20:00", "11:35:00"),
+    }
+    take(tmp_path / "lake", write(tmp_path / "in", dumps))
+    lake = Lake(tmp_path / "lake")
+    (spell,) = lake.read(observed.NODE_STATES).rows(named=True)
+    assert (spell["state"], f"{spell['ended']:%H:%M}") == ("DOWN", "11:05")
+    assert lake.read(observed.NODES).select("node", "gpus", "valid_to").rows() == [("n1", 8, None)]

@@ -13,6 +13,7 @@ say, so `CLUSTER_REASONS_VERSION` goes up with it. Words in none of the rows are
 by `transforms.reasons`, and the share of those that it cannot read either is itself reported.
 """
 
+import re
 from typing import NamedTuple
 
 import polars as pl
@@ -68,7 +69,7 @@ READINGS: tuple[Reading, ...] = (
     Reading("MemoryReadError", _DIMM, "precursor"),
     Reading("MemoryHardwareError UncorrectableMemoryError", _DIMM, "corroborate"),
     Reading("CPUHardwareError MachineCheck HardwareError", ("Host", "CPU / MCE"), "corroborate"),
-    Reading("NodeHasDiskPressure DiskPressure NodeHasInsufficientMemory MemoryPressure NodeHasInsufficientPID PIDPressure EvictionThresholdMet FreeDiskSpaceFailed ImageGCFailed ContainerGCFailed ApproachingKernelPidMax ApproachingMaxOpenFiles", _PRESSURE, "precursor"),
+    Reading("NodeHasDiskPressure DiskPressure NodeHasInsufficientMemory MemoryPressure NodeHasInsufficientPID PIDPressure KubeletHasDiskPressure KubeletHasInsufficientMemory KubeletHasInsufficientPID EvictionThresholdMet FreeDiskSpaceFailed ImageGCFailed ContainerGCFailed ApproachingKernelPidMax ApproachingMaxOpenFiles", _PRESSURE, "precursor"),
     Reading("OOMKilling SystemOOM OOMKilled PodOOMKilling", _MEMORY, "no_user"),
     Reading("AppCrash NvidiaNCCLError", _USER, "no_user"),
     # agents and runtimes of the node
@@ -115,6 +116,23 @@ READINGS: tuple[Reading, ...] = (
 )
 # fmt: on
 _TYPES = {"word": pl.String, "class": pl.String, "component": pl.String, "counts": pl.String}
+
+
+_COUNTS = {w.lower(): r.counts for r in READINGS for w in r.words.split() if not r.detail}
+
+
+def is_known(reason: str) -> bool:
+    """True for a word that means something by itself."""
+    return _bare(reason) in _COUNTS
+
+
+def may_end_a_run(reason: str) -> bool:
+    """True for a word that may be why a run ended."""
+    return _COUNTS.get(_bare(reason)) == "corroborate"
+
+
+def _bare(reason: str) -> str:
+    return re.sub(r"\d+$", "", re.sub("[^a-z0-9]", "", reason.lower()))
 
 
 def bare(reason: pl.Expr) -> pl.Expr:

@@ -31,9 +31,10 @@ _SIGNS = {
 _UP = (
     *("IDLE", "ALLOCATED", "ALLOC", "MIXED", "MIX", "COMPLETING", "COMP", "PLANNED", "PLND"),
     *("RESERVED", "RESV", "BLOCKED", "BLOCK", "CLOUD", "RESUME", "UNDRAIN", "DYNAMIC_NORM"),
+    "READY",  # as `kubectl get nodes` prints it
 )
 _UNKNOWN = ("UNKNOWN", "UNK")
-_DRAIN = ("DRAIN", "DRAINED", "DRAINING", "DRNG")
+_DRAIN = ("DRAIN", "DRAINED", "DRAINING", "DRNG", "SCHEDULINGDISABLED")
 _RUNNING = ("DRAINING", "DRNG", "ALLOCATED", "ALLOC", "MIXED", "MIX", "COMPLETING", "COMP")
 _PLANNED = (
     *("MAINT", "REBOOT_REQUESTED", "REBOOT_ISSUED", "REBOOT", "BOOT", "FUTURE", "FUTR"),
@@ -41,7 +42,17 @@ _PLANNED = (
     *("POW_DN", "POW_UP", "PWRD_DN", "POWERED_DOWN_FORCE"),
 )
 _INVALID = ("INVAL", "INVALID", "INVALID_REG")
-_DOWN = ("DOWN", "FAIL", "FAILING", "FAILG", "ERROR", "NOT_RESPONDING", "NO_RESPOND", *_INVALID)
+_DOWN = (
+    "DOWN",
+    "FAIL",
+    "FAILING",
+    "FAILG",
+    "ERROR",
+    "NOT_RESPONDING",
+    "NO_RESPOND",
+    "NOTREADY",
+    *_INVALID,
+)
 
 
 def classify(node_states: pl.DataFrame) -> pl.DataFrame:
@@ -128,8 +139,11 @@ def closed(node_states: pl.DataFrame) -> pl.DataFrame:
 
 
 def _words(state: pl.Expr) -> pl.Expr:
-    """Split a state into its base and flags: `IDLE+DRAIN*` is IDLE, DRAIN, NOT_RESPONDING."""
-    text = state.str.to_uppercase().str.strip_chars()
+    """Split a state into its base and flags: `IDLE+DRAIN*` is IDLE, DRAIN, NOT_RESPONDING.
+
+    Kubernetes puts commas: `Ready,SchedulingDisabled`.
+    """
+    text = state.str.to_uppercase().str.strip_chars().str.replace_all(",", "+", literal=True)
     for sign, flag in _SIGNS.items():
         text = text.str.replace_all(sign, f"+{flag}", literal=True)
     return text.str.split("+").list.eval(pl.element().str.strip_chars())

@@ -13,7 +13,7 @@ import polars as pl
 
 from transforms.codes import SXIDS, XIDS
 
-REASONS_VERSION = "2026-11-1"
+REASONS_VERSION = "2026-11-2"
 
 REASON_KINDS = ("planned", "precautionary", "fault", "unknown")
 """`precautionary`: taken out on suspicion or for a test, nothing told that broke."""
@@ -38,6 +38,11 @@ RULES: tuple[tuple[str, str, str, str], ...] = (
     (r"low tmp ?disk", "Host", _DISK, "fault"),
     (r"kill task failed|(?:prolog|epilog).*(?:err|fail)|batch job complete failure|duplicate jobid|job env setup|setup error|slurmd.*(?:restart|version|timed)|munge", "Software (system)", "scheduler", "fault"),
     (r"reboot asap|reboot (?:requested|issued|complete)|scontrol reboot|power[ _-]?sav", "Planned", "maintenance", "planned"),
+    # what Kubernetes writes of a node
+    (r"stopped posting|nodestatusunknown", "Unknown", "host unreachable", "fault"),
+    (r"networkplugin|\bcni\b", "Software (system)", "container runtime", "fault"),
+    (r"tobedeletedbyclusterautoscaler|karpenter\.sh/disrupt|impending-node-termination|scale-?down|consolidat", "Planned", "scaled down", "planned"),
+    (r"cloudprovider\.kubernetes\.io/shutdown", "Planned", "maintenance", "planned"),
     # plans
     (r"(?:firmware|fw|bios|vbios|bmc|microcode|driver|kernel|os|cuda|ofed).{0,24}(?:upgrade|update|flash|rollout|patch)|(?:upgrade|update|flash|patch).{0,24}(?:firmware|\bfw\b|bios|driver|kernel|\bos\b|ofed)", "Planned", "firmware", "planned"),
     (r"\bmaint|planned|scheduled|upgrade|rolling|re-?imag|re-?install|re-?provision|decommission|relocat|\bpatch(?:ing)?\b|\breservation\b", "Planned", "maintenance", "planned"),
@@ -65,13 +70,14 @@ RULES: tuple[tuple[str, str, str, str], ...] = (
     (r"\bpsu\b|power supply|\bfan|chassis|\bbmc\b|\bipmi\b|\bsel\b|redfish|temp|therm|overheat|\bhot\b|voltage|motherboard|baseboard|power", "Host", _CHASSIS, "fault"),
     (r"reboot", "Planned", "maintenance", "planned"),
     (r"panic|lock-?up|oops|hung task|kernel|driver|\bboot|crash|firmware|\bclock skew|\bntp\b|\bos\b", "Host", _OS, "fault"),
+    (r"container runtime|\bpleg\b|kubelet", "Software (system)", "container runtime", "fault"),
     (r"container|docker|enroot|pyxis|\bnccl\b|slurm|prolog|epilog|cgroup|\bauth", "Software (system)", "scheduler", "fault"),
     (r"not responding|unreachable|no respon|\bdown\b|offline|\bhung\b|\bhang|\bssh\b|ping", "Unknown", "host unreachable", "fault"),
     # people and health checks that name nothing
     (r"\brma\b|repair|replac|vendor|hardware|\bhw\b", "Unknown", "under repair", "fault"),
     (r"\b(?:hc|nhc|lbnl)\b|health ?check|node ?check", "Unknown", "health check", "fault"),
     (r"investig|suspect|lemon|burn-?in|stress|test|debug|diag|check|monitor|quarantin|validat|bench|slow|precaution|watch", "Unknown", "under suspicion", "precautionary"),
-    (r"\badmin|manual|\bhold\b|drained by|reserved|do not use", "Human", "manual", "precautionary"),
+    (r"\badmin|\bcordon|manual|\bhold\b|drained by|reserved|do not use", "Human", "manual", "precautionary"),
 )
 # fmt: on
 # Nothing matched: the share of these is itself reported (methods 2.8).

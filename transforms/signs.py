@@ -119,7 +119,7 @@ def _at_an_instant(table: str, events: pl.DataFrame) -> pl.DataFrame:
 
 def _from_states(states: pl.DataFrame, horizon: datetime) -> pl.DataFrame:
     words = pl.col("state").str.to_uppercase()
-    is_lost = words.str.contains(r"\bDOWN\b|\*|NOT_RESPONDING|NO_RESPOND")
+    is_lost = words.str.contains(r"\bDOWN\b|\*|NOT_RESPONDING|NO_RESPOND|NOTREADY")
     return (
         closed(classify(states))
         .filter(pl.col("service") == "down")

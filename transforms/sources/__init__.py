@@ -39,6 +39,7 @@ SOURCES: tuple[Source, ...] = (
     kernel_log.SOURCE,
     kubernetes.EVENTS_SOURCE,
     fabric_manager_log.SOURCE,
+    kubernetes.NODES_SOURCE,
     train_log.SOURCE,
     ml_goodput.SOURCE,
     goodput_lab.SOURCE,

@@ -10,18 +10,22 @@ where one of them breaks a promise, none. `line_no` counts objects: a dump may b
 import re
 from collections import defaultdict
 from functools import partial
+from typing import Any
 
 import polars as pl
 
 from transforms.contract import Table
 from transforms.sources.base import Origin, Parsed, Source, refuse_broken, rejects
 from transforms.sources.kubernetes_events import read_events
+from transforms.sources.kubernetes_nodes import read_nodes
 from transforms.sources.kubernetes_objects import KubernetesObject, objects
-from transforms.tables.observed import CLUSTER_EVENTS
+from transforms.tables.observed import CLUSTER_EVENTS, NODE_STATES, NODES
 
 _EVENT = re.compile(r'"(?:involvedObject|regarding)"\s*:\s*\{|"kind"\s*:\s*"Event(?:List)?"')
 _KIND = re.compile(r'"kind"\s*:\s*"(Node|Pod|Job)(?:List)?"')
 _OURS = re.compile(r'"(?:apiVersion|metadata)"\s*:')
+_READERS = {"Event": read_events, "Node": read_nodes}
+_MAKES = (CLUSTER_EVENTS, NODES, NODE_STATES)
 
 
 def parse(data: bytes, origin: Origin) -> Parsed:
@@ -31,12 +35,17 @@ def parse(data: bytes, origin: Origin) -> Parsed:
     for one in found:
         by_kind[one.kind].append(one)
     texts = {one.number: one.text for one in found}
-    rows: dict[Table, list] = {}
-    rows[CLUSTER_EVENTS], refused, accepted = read_events(by_kind["Event"], origin)
-    bad += refused
+    rows: dict[Table, list[dict[str, Any]]] = {table: [] for table in _MAKES}
+    accepted: set[int] = set()
+    for kind, read in _READERS.items():
+        said, refused, taken = read(by_kind[kind], origin)
+        bad += refused
+        accepted |= taken
+        for table, more in said.items():
+            rows[table] += more
     frames = {}
-    for table, said in rows.items():
-        frame = table.conform(pl.DataFrame(said, schema=table.dtypes, orient="row"))
+    for table, made in rows.items():
+        frame = table.conform(pl.DataFrame(made, schema=table.dtypes, orient="row"))
         frames[table.name], broken = refuse_broken(table, frame, lambda number: texts[number])
         bad += broken
     told = {number: (number, reason, text) for number, reason, text in sorted(bad, reverse=True)}
@@ -65,12 +74,19 @@ def sniff(kinds: tuple[str, ...], head: str, name: str) -> int:
     return 2 if kind and kind[1] in kinds else 0
 
 
-_MAKES = (CLUSTER_EVENTS,)
 EVENTS_SOURCE = Source(
     name="kubernetes_events",
     title="Kubernetes Events: kubectl get events -A -o json, watches and exporters, one a line too",
     example='{"kind": "Event", "type": "Warning", "reason": "XidCriticalError", "message": "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus.", "count": 2, "firstTimestamp": "2026-03-02T10:15:04Z", "lastTimestamp": "2026-03-02T10:16:04Z", "involvedObject": {"kind": "Node", "name": "gpu-0417"}, "source": {"component": "kernel-monitor", "host": "gpu-0417"}}',
     makes=_MAKES,
     sniff=partial(sniff, ("Event",)),
+    parse=parse,
+)
+NODES_SOURCE = Source(
+    name="kubernetes_nodes",
+    title="Kubernetes Nodes: kubectl get nodes -o json",
+    example='{"kind": "Node", "metadata": {"name": "gpu-0417", "creationTimestamp": "2026-01-15T08:00:00Z", "labels": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}}, "status": {"capacity": {"nvidia.com/gpu": "8"}, "conditions": [{"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown", "lastTransitionTime": "2026-03-02T10:17:10Z"}]}}',
+    makes=_MAKES,
+    sniff=partial(sniff, ("Node",)),
     parse=parse,
 )

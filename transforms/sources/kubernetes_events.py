@@ -20,6 +20,7 @@ from typing import Any
 import polars as pl
 
 from transforms.cluster_reasons import read_reasons
+from transforms.contract import Table
 from transforms.sources.base import Origin
 from transforms.sources.kernel_patterns import PCI
 from transforms.sources.kubernetes_objects import (
@@ -34,6 +35,7 @@ from transforms.sources.kubernetes_objects import (
     part,
     word,
 )
+from transforms.tables.observed import CLUSTER_EVENTS
 
 Row = dict[str, Any]
 
@@ -51,8 +53,8 @@ _CODE_LIMIT = 1_000
 
 def read_events(
     events: list[KubernetesObject], origin: Origin
-) -> tuple[list[Row], list[Refused], set[int]]:
-    """Rows of cluster_events, one per event; what was refused; the numbers that were accepted."""
+) -> tuple[dict[Table, list[Row]], list[Refused], set[int]]:
+    """Rows of cluster_events, one per event, by table; what was refused; the numbers that were accepted."""
     rows: list[tuple[str, Row]] = []
     bad: list[Refused] = []
     for event in events:
@@ -64,7 +66,8 @@ def read_events(
     for uid, row in rows:
         if uid not in best or _informed(best[uid]) < _informed(row):
             best[uid] = row
-    return _leveled(list(best.values())), bad, {row["line_no"] for _, row in rows}
+    made = _leveled(list(best.values()))
+    return {CLUSTER_EVENTS: made}, bad, {row["line_no"] for _, row in rows}
 
 
 def named_fault(reason: str, message: str) -> tuple[int, str]:
