@@ -44,6 +44,9 @@ def ingest(
     *,
     lake: Lake = Path("lake"),
     source: Annotated[str | None, Parameter(name="--as", help="Read all as this source.")] = None,
+    mapping: Annotated[
+        Path | None, Parameter(name="--map", help="Read all through this mapping (SQL).")
+    ] = None,
     cluster: Annotated[str, Parameter(help="Cluster of files that name none.")] = "",
     node: Annotated[str, Parameter(help="Node of files that name none.")] = "",
     zone: Annotated[str | None, Parameter(help="Zone of times without an offset.")] = None,
@@ -58,13 +61,18 @@ def ingest(
 ) -> int:
     """Read files and folders of any known format. The same bytes twice change nothing.
 
+    A format that nobody knows is read through a mapping: one SELECT, which `faultledger map` begins.
+
     Example: `faultledger ingest /var/log/slurm sacct.psv --cluster alpha`
+
+    Example: `faultledger ingest tickets.csv --map tickets.sql --dry-run`
     """
     from flows import verbs
     from flows.reading import Options
 
     options = Options(
         source=source,
+        mapping=mapping,
         cluster=cluster,
         node=node,
         zone=verbs.zone(zone),

@@ -60,6 +60,8 @@ class Held:
         return packing.undo(Stream(self.raw()), budget or self.budget)
 
     def head(self) -> bytes:
+        if names := packing.both_ends(self.opened(), self.size):
+            return names
         try:
             return self.text(Budget(self.size)).peek(packing.HEAD)
         except RefusedError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from flows import landing, settings, warehouse
+from flows import known, landing, settings, warehouse
 from flows.intake import BATCH_BYTES, EMPTY, Intake
 from flows.lake import Lake
 from flows.landing import Found
@@ -86,9 +86,9 @@ def _what(found: Found, options: Options) -> tuple[str, str | None]:
         return "refused", landing.why_unreadable(error)
     if landing.is_archive(head):
         return landing.ARCHIVE, None
-    if options.source:
-        return landing.source_named(options.source).name, None
-    sure = landing.recognise(head, found.name)
+    if forced := known.forced(options):
+        return forced.name, None
+    sure = landing.recognise(head, found.name, known.sources(options).values())
     return (sure[0].name, None) if len(sure) == 1 else landing.why_not(sure)
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
 
-from flows import filing, landing, packing, reports, trees
+from flows import filing, known, landing, packing, reports, trees
 from flows.errors import RefusedError, TornError
 from flows.holding import Held, hold, hold_bytes, hold_member
 from flows.lake import Lake
@@ -82,7 +82,7 @@ class Intake:
 
     def _take(self, held: Held, source: str) -> None:
         self._known[held.sha256] = source
-        one = take(held, landing.source_named(source), self._options, self._said)
+        one = take(held, known.named(source, self._options), self._options, self._said)
         self._files.append(reports.of_file(one))
         self._keep(one)
 
@@ -182,12 +182,12 @@ class Intake:
             elif self._is_new(held):
                 self._unpack(held, depth + 1)
                 return
-        elif self._options.source:
+        elif forced := known.forced(self._options):
             if self._is_new(held):
-                self._take(held, self._options.source)
+                self._take(held, forced.name)
                 return
         else:
-            sure = landing.recognise(head, held.name)
+            sure = landing.recognise(head, held.name, known.sources(self._options).values())
             if len(sure) != 1:
                 self._tell(held.name, *landing.why_not(sure))
             elif self._is_new(held):

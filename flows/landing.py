@@ -9,7 +9,6 @@ from pathlib import Path
 from flows import packing, trees
 from flows.errors import CallError, RefusedError
 from flows.packing import Budget, Stream, printable
-from transforms.sources import BY_NAME, SOURCES
 from transforms.sources.base import Source
 
 ARCHIVE = "archive"
@@ -102,13 +101,14 @@ def why_unreadable(error: OSError) -> str:
 
 
 def is_beside_the_point(name: str) -> bool:
-    """Documentation, settings and planted truth lie among real inputs and are none."""
+    """Documentation, settings, mappings and planted truth lie among real inputs and are none."""
     path = Path(name)
     return (
         path.name.lower() in NOT_INPUT
         or path.suffix.lower() == ".md"
         or path.stem.lower() in ("readme", "license")
         or "truth" in path.parts[:-1]
+        or (path.suffix == ".sql" and "mappings" in path.parts[:-1])
     )
 
 
@@ -120,6 +120,8 @@ def head(found: Found) -> bytes:
     if found.is_tree:
         return trees.read_tree(found.path)[: packing.HEAD]
     with found.path.open("rb") as file:
+        if names := packing.both_ends(file, found.size):
+            return names
         return head_of(Stream(file), Budget(found.size))
 
 
@@ -134,7 +136,7 @@ def is_archive(start: bytes) -> bool:
     return bool(packing.archive_kind(start[:512]))
 
 
-def recognise(start: bytes, name: str, sources: Iterable[Source] = SOURCES) -> tuple[Source, ...]:
+def recognise(start: bytes, name: str, sources: Iterable[Source]) -> tuple[Source, ...]:
     """The sources surest that a file starting so is theirs: one, several as sure, or none."""
     text = start.decode("utf-8", errors="replace")
     for suffix in packing.SUFFIXES:
@@ -153,9 +155,3 @@ def why_not(sure: tuple[Source, ...]) -> tuple[str, str]:
         "unrecognised",
         "no source knows this format: see `faultledger sources`, or force one with --as",
     )
-
-
-def source_named(name: str) -> Source:
-    if name not in BY_NAME:
-        raise CallError(f"no source {name}: there are {', '.join(sorted(BY_NAME))}.")
-    return BY_NAME[name]

@@ -33,6 +33,17 @@ _STEP = 1 << 20
 _SPARSE_STEP = 4096  # zstd makes 32 MiB of a kilobyte at worst
 
 
+def both_ends(file: BinaryIO, size: int) -> bytes:
+    """Beginning and end of a Parquet file, which names its columns at its end; else nothing."""
+    file.seek(0)
+    start = file.read(4)
+    if start == b"PAR1":
+        file.seek(max(4, size - HEAD + 4))
+        return start + file.read(HEAD)
+    file.seek(0)
+    return b""
+
+
 @dataclass
 class Budget:
     """How many bytes may still come out of one file, all its wrappings together."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import polars as pl
 
@@ -21,6 +22,7 @@ class Options:
     """What the caller knows that the files do not say."""
 
     source: str | None = None
+    mapping: Path | None = None
     cluster: str = ""
     node: str = ""
     zone: str | None = None
@@ -94,6 +96,8 @@ def _parse(source: Source, data: bytes, origin: Origin) -> Parsed:
                 raise ValueError(f"rows of {name} break {faults}")
         for name, frame in parsed.frames.items():
             parsed = _refuse_unset_clocks(parsed, BY_NAME[name], frame)
+    except RefusedError:  # a mapping's own word
+        raise
     except (Exception, pl.exceptions.PanicException) as error:  # whatever it is, it is ours
         reason = " ".join(str(error).split())[:300]
         raise RefusedError(f"parser fault: {type(error).__name__}: {reason}") from error

@@ -171,11 +171,11 @@ def simulate(out: Path, gpus: int, days: int, seed: int) -> int:
 
 
 def sources() -> int:
-    from transforms.sources import SOURCES
+    from flows import known
 
-    for source in SOURCES:
+    for source in known.sources().values():
         tell(f"{source.name}: {source.title}")
-        tell(f"    makes {', '.join(table.name for table in source.makes)}")
+        tell(f"    makes {', '.join(table.name for table in source.makes) or 'nothing: set aside'}")
         for line in source.example.splitlines():
             tell(f"    {line}")
     return 0

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "transforms/simulate/formats/packing.py": CORE | {"zstandard"},
     "transforms/": CORE,
     "flows/warehouse.py": {"duckdb", "polars", "pyarrow", "flows", "transforms"},
-    "flows/mapping.py": {"duckdb", "polars", "pyarrow", "flows", "transforms"},
+    "flows/mapping/": {"duckdb", "polars", "pyarrow", "flows", "transforms"},
     "flows/lake.py": {"polars", "zstandard", "flows", "transforms"},
     "flows/footers.py": {"pyarrow"},
     "flows/packing.py": {"zstandard", "flows"},

@@ -20,7 +20,7 @@ from lakes import (
 )
 
 from flows import ingest as ingesting
-from flows import landing
+from flows import known
 from flows.errors import CallError
 from flows.lake import Lake
 from transforms import sources
@@ -181,10 +181,7 @@ def odd(name: str, parse: Callable[..., Parsed], sure: int = 2) -> Source:
 @pytest.fixture
 def other_sources(monkeypatch):
     def offer(*more: Source) -> None:
-        every = (*sources.SOURCES, *more)
-        monkeypatch.setattr(landing, "SOURCES", every)
-        monkeypatch.setattr(landing, "BY_NAME", {s.name: s for s in every})
-        monkeypatch.setattr(landing.recognise, "__defaults__", (every,))
+        monkeypatch.setattr(known, "SOURCES", (*sources.SOURCES, *more))
 
     return offer
 

@@ -1,0 +1,13 @@
+"""Any file into any observed table: one SELECT over the file, in a header that says what for.
+
+-- Tickets of the service desk: one outage a ticket.
+-- into: outages
+-- reads: csv
+-- knows: ticket, opened, closed
+SELECT line_no, 'node' AS unit_kind, host AS unit, ... FROM input
+"""
+
+from flows.mapping.header import Header, MappingError, read
+from flows.mapping.source import as_source
+
+__all__ = ["Header", "MappingError", "as_source", "read"]

@@ -1,0 +1,5 @@
+-- Counts of the InfiniteHBD fault trace by level, class and description (fault_statistics.json).
+-- sets aside: a summary of fault_trace.json: it says how often, and not when or where
+-- reads: json
+-- knows: LevelTotal, ClassTotal
+-- example: {"Software Failure": {"LevelTotal": 24, "Firmware": {"ClassTotal": 1, "Firmware mismatch": 1}}}
