@@ -5,9 +5,10 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transforms import coalesce, sweep
 from transforms.coalesce import DAY_MS, chains, chains_slowly, latest_before
 
 GAPS = (5_000, 60_000, 180_000, 600_000, 3_600_000)
@@ -60,6 +61,44 @@ def test_fast_and_slow_agree(some, gap):
     unit, at, hold = arrays(some)
     slow = chains_slowly(unit.tolist(), at.tolist(), gap, hold.tolist())
     assert chains(unit, at, gap, hold).tolist() == slow
+
+
+@given(st.lists(st.one_of(st.integers(0, 5), st.integers(0, 2**62)), max_size=60))
+@settings(deadline=None)  # the first call compiles
+def test_keys_are_ordered_as_a_stable_sort_does(keys):
+    found = sweep.order(np.array(keys, np.int64))
+    assert found.tolist() == sorted(range(len(keys)), key=keys.__getitem__)
+
+
+@given(st.one_of(rows, noise).filter(bool), st.sampled_from(GAPS), st.booleans())
+@settings(deadline=None)
+def test_the_sweep_and_the_slow_twin_agree(some, gap, is_held):
+    unit, at, hold = arrays(some)
+    slow = chains_slowly(unit.tolist(), at.tolist(), gap, hold.tolist() if is_held else None)
+    assert coalesce._swept(unit, at, gap, hold if is_held else None).tolist() == slow
+
+
+def test_many_rows_are_swept_to_what_sorting_gives():
+    chance = np.random.default_rng(3)
+    unit = chance.integers(0, 5_000, coalesce.MANY)
+    at = chance.integers(0, 60 * DAY_MS, coalesce.MANY)
+    hold = np.where(chance.random(len(at)) < 0.05, at + chance.integers(0, DAY_MS, len(at)), -1)
+    for rows in (np.arange(len(at)), np.argsort(at, kind="stable")):
+        some = unit[rows], at[rows]
+        assert (chains(*some, 180_000) == coalesce.chains_by_sorting(*some, 180_000)).all()
+        held = coalesce.chains_by_sorting(*some, 180_000, hold[rows])
+        assert (chains(*some, 180_000, hold[rows]) == held).all()
+
+
+@given(rows.filter(bool), rows.filter(bool))
+@settings(deadline=None)
+def test_the_latest_before_is_found_by_sweep_as_by_sorting(some, others):
+    group, at, _ = arrays(some)
+    groups, ats, _ = arrays(others)
+    size = int(max(group.max(), groups.max())) + 1
+    by, bys = np.argsort(at, kind="stable"), np.argsort(ats, kind="stable")
+    swept = sweep.latest_before(group, at, groups, ats, by, bys, size)
+    assert swept.tolist() == coalesce.latest_by_sorting(group, at, groups, ats).tolist()
 
 
 @given(st.one_of(rows, noise), st.sampled_from(GAPS), st.randoms(use_true_random=False))

@@ -24,6 +24,10 @@ LONGEST_GAP_MS = 3_600_000
 the day before, whatever the gap, so that a longer gap never makes more chains."""
 
 
+MANY = 200_000
+"""Rows from which a sweep is worth loading compiled code for."""
+
+
 def order(unit: Ints, at_ms: Ints) -> Ints:
     """Positions of the rows by unit, then time. One sort of one packed integer where it fits."""
     if len(unit) == 0:
@@ -46,6 +50,46 @@ def chains(unit: Ints, at_ms: Ints, gap_ms: int, hold_ms: Ints | None = None) ->
         raise ValueError(f"a gap of {gap_ms} ms; at most {LONGEST_GAP_MS} ms can be told apart")
     if len(unit) == 0:
         return np.empty(0, np.int64)
+    if len(unit) >= MANY and _is_dense(unit):
+        return _swept(unit, at_ms, gap_ms, hold_ms)
+    return chains_by_sorting(unit, at_ms, gap_ms, hold_ms)
+
+
+def _is_dense(*units: Ints) -> bool:
+    """True where ids are so small that a table by id costs no more memory than the rows."""
+    rows = sum(map(len, units))
+    return all(int(u.min()) >= 0 and int(u.max()) <= 4 * rows for u in units if len(u))
+
+
+def _in_time(at: Ints) -> Ints | None:
+    """Positions in order of time, equal instants as they came; None where they are already."""
+    if bool((at[1:] >= at[:-1]).all()):
+        return None
+    from transforms import sweep
+
+    return sweep.order(at - at.min())
+
+
+def _swept(unit: Ints, at_ms: Ints, gap_ms: int, hold_ms: Ints | None) -> Ints:
+    from transforms import sweep  # compiled code: loaded where it pays
+
+    by = _in_time(at_ms)
+    hold = np.empty(0, np.int64) if hold_ms is None else hold_ms
+    rows = (
+        (unit, at_ms, hold)
+        if by is None
+        else (unit[by], at_ms[by], hold[by] if len(hold) else hold)
+    )
+    numbers = sweep.chains(*rows, int(unit.max()) + 1, gap_ms, DAY_MS, LONGEST_GAP_MS)
+    if by is None:
+        return numbers
+    placed = np.empty_like(numbers)
+    placed[by] = numbers
+    return placed
+
+
+def chains_by_sorting(unit: Ints, at_ms: Ints, gap_ms: int, hold_ms: Ints | None = None) -> Ints:
+    """`chains` for few rows or wild ids: by sorting, without compiled code."""
     by = order(unit, at_ms)
     starts = _starts(unit[by], at_ms[by], gap_ms, None if hold_ms is None else hold_ms[by])
     numbers = np.empty(len(by), np.int64)
@@ -139,6 +183,26 @@ def latest_before(group: Ints, at: Ints, groups: Ints, ats: Ints) -> Ints:
     """
     if len(groups) == 0 or len(group) == 0:
         return np.full(len(group), -1, np.int64)
+    if len(group) + len(groups) >= MANY and _is_dense(group, groups):
+        from transforms import sweep
+
+        size = int(max(group.max(), groups.max())) + 1
+        already = np.empty(0, np.int64)
+        by, bys = _in_time(at), _in_time(ats)
+        return sweep.latest_before(
+            group,
+            at,
+            groups,
+            ats,
+            already if by is None else by,
+            already if bys is None else bys,
+            size,
+        )
+    return latest_by_sorting(group, at, groups, ats)
+
+
+def latest_by_sorting(group: Ints, at: Ints, groups: Ints, ats: Ints) -> Ints:
+    """`latest_before` for few rows or wild ids: by sorting, without compiled code."""
     by = order(groups, ats)
     low = min(int(ats.min()), int(at.min()))
     bits = (max(int(ats.max()), int(at.max())) - low).bit_length()

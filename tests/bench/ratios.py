@@ -10,11 +10,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import duckdb
+import lifelines
 import numpy as np
+import pandas as pd
 import polars as pl
 from prometheus_client.parser import text_string_to_metric_families
 
-from transforms.coalesce import chains
+from transforms.coalesce import chains, latest_before
+from transforms.reliability import survival
 from transforms.sources.base import Origin
 from transforms.sources.prometheus_text import SOURCE as PROMETHEUS
 from transforms.sources.slurm_sacct import SOURCE as SACCT
@@ -38,28 +41,86 @@ def show(what: str, ours: float, peers: dict[str, float], count: int, unit: str)
         print(f"  {theirs / ours:8.1f}x {peer} ({theirs:.2f} against {ours:.2f} CPU-s)")
 
 
-def coalescing(events: int = 3_000_000, units: int = 12_500) -> None:
+def coalescing(events: int = 10_000_000, units: int = 100_000) -> None:
+    """Two years of signs, as logs bring them (in order of time) and shuffled; ties included."""
     generator = np.random.default_rng(1)
     unit = generator.integers(0, units, events)
-    at_ms = np.sort(generator.integers(0, 90 * 86_400_000, events))
-    frame = pl.DataFrame({"unit": unit, "at_ms": at_ms})
+    at_ms = np.sort(generator.integers(0, 730 * 86_400_000, events) // 1000 * 1000)
+    chains(unit, at_ms, GAP_MS)  # compiled once
+    for how, rows in (("in order", None), ("shuffled", generator.permutation(events))):
+        u, at = (unit, at_ms) if rows is None else (unit[rows], at_ms[rows])
+        frame = pl.DataFrame({"unit": u, "at_ms": at})
+        warehouse = duckdb.connect()
+        warehouse.register("events", frame.to_arrow())
+        windows = f"""CREATE OR REPLACE TABLE out AS
+            SELECT unit, at_ms, sum(starts) OVER (PARTITION BY unit ORDER BY at_ms) AS chain
+            FROM (SELECT *, coalesce(at_ms - lag(at_ms) OVER (PARTITION BY unit ORDER BY at_ms)
+                  > {GAP_MS}, true)::INT AS starts FROM events)"""
+        late = (pl.col("at_ms").diff() > GAP_MS).fill_null(True)
+        polars = (
+            frame.lazy()
+            .sort("unit", "at_ms")
+            .with_columns(late.cum_sum().over("unit").alias("chain"))
+        )
+        tables = pd.DataFrame({"unit": u, "at_ms": at})
+        show(
+            f"coalescing {events:,} events of {units:,} units, {how}",
+            cpu_seconds(lambda: chains(u, at, GAP_MS)),  # noqa: B023
+            {
+                "DuckDB windows": cpu_seconds(lambda: warehouse.execute(windows)),  # noqa: B023
+                "Polars windows": cpu_seconds(polars.collect),
+                "pandas groupby": cpu_seconds(lambda: by_pandas(tables), 1),  # noqa: B023
+            },
+            events,
+            "events",
+        )
+        ours = int(chains(u, at, GAP_MS).max()) + 1
+        theirs = warehouse.execute("SELECT count(DISTINCT (unit, chain)) FROM out").fetchone()
+        assert theirs == (ours,), (ours, theirs)
+
+
+def by_pandas(events: pd.DataFrame) -> pd.Series:
+    ordered = events.sort_values(["unit", "at_ms"], kind="stable")
+    starts = ~(ordered.groupby("unit")["at_ms"].diff() <= GAP_MS)
+    return starts.cumsum()
+
+
+def attribution(rows: int = 10_000_000, units: int = 100_000) -> None:
+    """The job that last began on the node before each sign: as-of join, both sides large."""
+    generator = np.random.default_rng(2)
+    unit, units_of = (generator.integers(0, units, rows) for _ in range(2))
+    at, began = (np.sort(generator.integers(0, 730 * 86_400_000, rows)) for _ in range(2))
+    latest_before(unit, at, units_of, began)  # compiled once
     warehouse = duckdb.connect()
-    warehouse.register("events", frame.to_arrow())
-    windows = f"""CREATE OR REPLACE TABLE out AS
-        SELECT unit, at_ms, sum(starts) OVER (PARTITION BY unit ORDER BY at_ms) AS chain
-        FROM (SELECT *, (at_ms - lag(at_ms) OVER (PARTITION BY unit ORDER BY at_ms) > {GAP_MS})::INT
-              AS starts FROM events)"""
-    late = pl.col("at_ms").diff().over("unit") > GAP_MS
-    polars = frame.lazy().sort("unit", "at_ms").with_columns(late.cum_sum().over("unit").alias("n"))
+    warehouse.register("signs", pl.DataFrame({"unit": unit, "at_ms": at}).to_arrow())
+    jobs = pl.DataFrame({"unit": units_of, "at_ms": began}).with_row_index("job")
+    warehouse.register("jobs", jobs.to_arrow())
+    joined = """CREATE OR REPLACE TABLE out AS SELECT s.unit, s.at_ms, j.at_ms AS began
+        FROM signs s ASOF LEFT JOIN jobs j ON s.unit = j.unit AND s.at_ms >= j.at_ms"""
     show(
-        f"coalescing {events:,} events",
-        cpu_seconds(lambda: chains(unit, at_ms, GAP_MS)),
-        {
-            "DuckDB windows": cpu_seconds(lambda: warehouse.execute(windows)),
-            "Polars windows": cpu_seconds(polars.collect),
-        },
-        events,
-        "events",
+        f"incident to job, {rows:,} signs and {rows:,} jobs",
+        cpu_seconds(lambda: latest_before(unit, at, units_of, began)),
+        {"DuckDB ASOF": cpu_seconds(lambda: warehouse.execute(joined))},
+        rows,
+        "signs",
+    )
+    found = latest_before(unit, at, units_of, began)
+    ours = int(np.where(found >= 0, began[found], 0).sum()), int((found >= 0).sum())
+    assert warehouse.execute("SELECT sum(began), count(began) FROM out").fetchone() == ours
+
+
+def lives(units: int = 200_000) -> None:
+    generator = np.random.default_rng(3)
+    entries = np.round(generator.uniform(0, 300, units), 1)
+    exits = np.round(entries + 400 * generator.weibull(0.9, units), 1) + 0.1
+    ends = exits < 700
+    fitter = lifelines.KaplanMeierFitter()
+    show(
+        f"Kaplan-Meier with limits, {units:,} lives, left truncated",
+        cpu_seconds(lambda: survival.curve(exits, ends, entries)),
+        {"lifelines": cpu_seconds(lambda: fitter.fit(exits, ends, entry=entries))},
+        units,
+        "lives",
     )
 
 
@@ -104,5 +165,7 @@ def accounting(rows: int = 200_000) -> None:
 
 if __name__ == "__main__":
     coalescing()
+    attribution()
+    lives()
     scrapes()
     accounting()

@@ -1,0 +1,124 @@
+"""The hot loops: one pass over rows in order of time, with a little memory for each unit.
+
+Sorting by unit is what grouping costs. Rows that already come in order of time (logs do) need no
+sort at all: a sweep keeps each unit's last instant and its open chain beside it. Compiled by
+numba on first use and kept on disk; `coalesce` says what the results mean, holds the exact
+twins, and sweeps only where rows are many and unit ids are dense.
+"""
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+
+DIGIT = 11
+"""Bits of a radix pass: its counters fit the first-level cache."""
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def order(keys: Ints) -> Ints:
+    """Positions of non-negative `keys` in rising order, equal ones as they came."""
+    rows = len(keys)
+    top = np.int64(0)
+    for i in range(rows):
+        top = max(top, keys[i])
+    size = 1 << DIGIT
+    here, there = keys.copy(), np.empty(rows, np.int64)
+    by, to = np.arange(rows), np.empty(rows, np.int64)
+    shift = 0
+    while shift < 63 and (top >> shift) > 0:
+        starts = np.zeros(size + 1, np.int64)
+        for i in range(rows):
+            starts[((here[i] >> shift) & (size - 1)) + 1] += 1
+        for digit in range(size):
+            starts[digit + 1] += starts[digit]
+        for i in range(rows):
+            digit = (here[i] >> shift) & (size - 1)
+            place = starts[digit]
+            starts[digit] = place + 1
+            there[place] = here[i]
+            to[place] = by[i]
+        here, there = there, here
+        by, to = to, by
+        shift += DIGIT
+    return by
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def chains(
+    unit: Ints, at: Ints, hold: Ints, units: int, gap: int, day_length: int, early: int
+) -> Ints:
+    """Chain of every row, numbered by unit and then time; rows in order of time.
+
+    `hold` may be empty. The rules are those of `coalesce.chains_slowly`, state by state.
+    """
+    rows = len(unit)
+    last = np.full(units, np.int64(-1) << 62)
+    reach = np.empty(units, np.int64)
+    count = np.zeros(units, np.int64)
+    entered = np.zeros(units, np.bool_)
+    unbroken = np.zeros(units, np.bool_)
+    number = np.empty(rows, np.int64)
+    holds = len(hold) > 0
+    for i in range(rows):
+        u, now = unit[i], at[i]
+        day = now // day_length
+        if count[u] == 0:
+            count[u] = 1
+            starts = held = False
+            new_day = True
+            reach[u] = now
+        else:
+            held = holds and now <= reach[u]
+            starts = not (held or now - last[u] <= gap)
+            new_day = day != last[u] // day_length
+            if new_day and not starts and not held and entered[u] and unbroken[u]:
+                count[u] += 1
+            if starts:
+                count[u] += 1
+        if new_day:
+            entered[u] = now - day * day_length <= early or held
+            unbroken[u] = True
+        elif starts:
+            unbroken[u] = False
+        reach[u] = max(reach[u], now)
+        if holds:
+            reach[u] = max(reach[u], hold[i])
+        last[u] = now
+        number[i] = count[u] - 1
+    offset = np.int64(0)
+    for u in range(units):
+        here = count[u]
+        count[u] = offset
+        offset += here
+    for i in range(rows):
+        number[i] += count[unit[i]]
+    return number
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def latest_before(
+    group: Ints, at: Ints, groups: Ints, ats: Ints, by: Ints, bys: Ints, size: int
+) -> Ints:
+    """Position of the latest candidate of each row's group that is not after it, else -1.
+
+    `by` and `bys` are positions in order of time, or empty where the rows are already.
+    """
+    rows, candidates = len(group), len(groups)
+    latest = np.full(size, np.int64(-1))
+    found = np.empty(rows, np.int64)
+    sorted_rows, sorted_candidates = len(by) == 0, len(bys) == 0
+    j = 0
+    for i in range(rows):
+        row = i if sorted_rows else by[i]
+        now = at[row]
+        while j < candidates:
+            candidate = j if sorted_candidates else bys[j]
+            if ats[candidate] > now:
+                break
+            latest[groups[candidate]] = candidate
+            j += 1
+        found[row] = latest[group[row]]
+    return found
