@@ -61,31 +61,27 @@ def _is_dense(*units: Ints) -> bool:
     return all(int(u.min()) >= 0 and int(u.max()) <= 4 * rows for u in units if len(u))
 
 
-def _in_time(at: Ints) -> Ints | None:
-    """Positions in order of time, equal instants as they came; None where they are already."""
-    if bool((at[1:] >= at[:-1]).all()):
-        return None
-    from transforms import sweep
-
-    return sweep.order(at - at.min())
+def _in_time(at: Ints) -> bool:
+    return bool((at[1:] >= at[:-1]).all())
 
 
 def _swept(unit: Ints, at_ms: Ints, gap_ms: int, hold_ms: Ints | None) -> Ints:
     from transforms import sweep  # compiled code: loaded where it pays
 
-    by = _in_time(at_ms)
     hold = np.empty(0, np.int64) if hold_ms is None else hold_ms
-    rows = (
-        (unit, at_ms, hold)
-        if by is None
-        else (unit[by], at_ms[by], hold[by] if len(hold) else hold)
-    )
-    numbers = sweep.chains(*rows, int(unit.max()) + 1, gap_ms, DAY_MS, LONGEST_GAP_MS)
-    if by is None:
-        return numbers
-    placed = np.empty_like(numbers)
-    placed[by] = numbers
-    return placed
+    rules = int(unit.max()) + 1, gap_ms, DAY_MS, LONGEST_GAP_MS
+    if _in_time(at_ms):
+        return sweep.chains(unit, at_ms, hold, *rules)
+    low, bits = int(at_ms.min()), int(unit.max()).bit_length()
+    if (int(at_ms.max()) - low).bit_length() + bits <= 63:
+        packed, by = sweep.order(((at_ms - low) << bits) | unit, bits)
+        unit, at_ms = packed & ((1 << bits) - 1), (packed >> bits) + low
+    else:
+        by = np.argsort(at_ms, kind="stable")
+        unit, at_ms = unit[by], at_ms[by]
+    numbers = np.empty(len(by), np.int64)
+    numbers[by] = sweep.chains(unit, at_ms, hold[by] if len(hold) else hold, *rules)
+    return numbers
 
 
 def chains_by_sorting(unit: Ints, at_ms: Ints, gap_ms: int, hold_ms: Ints | None = None) -> Ints:
@@ -187,17 +183,11 @@ def latest_before(group: Ints, at: Ints, groups: Ints, ats: Ints) -> Ints:
         from transforms import sweep
 
         size = int(max(group.max(), groups.max())) + 1
-        already = np.empty(0, np.int64)
-        by, bys = _in_time(at), _in_time(ats)
-        return sweep.latest_before(
-            group,
-            at,
-            groups,
-            ats,
-            already if by is None else by,
-            already if bys is None else bys,
-            size,
+        by, bys = (
+            np.empty(0, np.int64) if _in_time(times) else np.argsort(times, kind="stable")
+            for times in (at, ats)
         )
+        return sweep.latest_before(group, at, groups, ats, by, bys, size)
     return latest_by_sorting(group, at, groups, ats)
 
 

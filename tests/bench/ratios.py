@@ -50,7 +50,7 @@ def coalescing(events: int = 10_000_000, units: int = 100_000) -> None:
     for how, rows in (("in order", None), ("shuffled", generator.permutation(events))):
         u, at = (unit, at_ms) if rows is None else (unit[rows], at_ms[rows])
         frame = pl.DataFrame({"unit": u, "at_ms": at})
-        warehouse = duckdb.connect()
+        warehouse = duckdb.connect(config={"enable_progress_bar": False})
         warehouse.register("events", frame.to_arrow())
         windows = f"""CREATE OR REPLACE TABLE out AS
             SELECT unit, at_ms, sum(starts) OVER (PARTITION BY unit ORDER BY at_ms) AS chain
@@ -91,7 +91,7 @@ def attribution(rows: int = 10_000_000, units: int = 100_000) -> None:
     unit, units_of = (generator.integers(0, units, rows) for _ in range(2))
     at, began = (np.sort(generator.integers(0, 730 * 86_400_000, rows)) for _ in range(2))
     latest_before(unit, at, units_of, began)  # compiled once
-    warehouse = duckdb.connect()
+    warehouse = duckdb.connect(config={"enable_progress_bar": False})
     warehouse.register("signs", pl.DataFrame({"unit": unit, "at_ms": at}).to_arrow())
     jobs = pl.DataFrame({"unit": units_of, "at_ms": began}).with_row_index("job")
     warehouse.register("jobs", jobs.to_arrow())
