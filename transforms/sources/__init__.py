@@ -17,6 +17,7 @@ from transforms.sources import (
     nvidia_smi,
     nvidia_smi_xml,
     nvsentinel,
+    opensm_log,
     perfquery,
     prometheus_text,
     slurm_ctld,
@@ -26,6 +27,7 @@ from transforms.sources import (
     slurm_scontrol_jobs,
     slurm_scontrol_nodes,
     train_log,
+    ufm_events,
 )
 from transforms.sources.base import Source
 
@@ -40,6 +42,8 @@ SOURCES: tuple[Source, ...] = (
     kubernetes.EVENTS_SOURCE,
     fabric_manager_log.SOURCE,
     kubernetes.NODES_SOURCE,
+    opensm_log.SOURCE,
+    ufm_events.SOURCE,
     train_log.SOURCE,
     ml_goodput.SOURCE,
     goodput_lab.SOURCE,
