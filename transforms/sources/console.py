@@ -25,6 +25,11 @@ _ENDINGS = re.compile(r"\.(?:out|log|txt|err|gz|zst|xz|bz2|json|jsonl|o|e)$", re
 NO_STAMP = "no time stamp: have the launcher or the logger write one before each line"
 
 
+def colourless(text: str) -> str:
+    """The text without terminal escapes, as sniffing wants it."""
+    return re.sub(_ESCAPE, "", text)
+
+
 def console_lines(data: bytes) -> pl.DataFrame:
     """The pieces of all lines that hold anything: line_no, line; without colours."""
     lines = numbered_lines(data)

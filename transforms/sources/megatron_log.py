@@ -20,7 +20,14 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from transforms.sources.base import Origin, Parsed, Source, rejects
-from transforms.sources.console import NO_STAMP, attempt_of, console_lines, holding, stamped
+from transforms.sources.console import (
+    NO_STAMP,
+    attempt_of,
+    colourless,
+    console_lines,
+    holding,
+    stamped,
+)
 from transforms.sources.train_intervals import Interval, Pause
 from transforms.sources.train_rows import U32, Told
 from transforms.tables.observed import CHECKPOINTS, RUN_MARKS, STEPS
@@ -197,6 +204,7 @@ def _every(ours: pl.DataFrame) -> int:
 
 def sniff(head: str, name: str) -> int:
     """Surely, if an iteration line is there; perhaps, where a start-up of Megatron is."""
+    head = colourless(head)
     if re.search(_LINES["iteration"], head):
         return 2
     return int("[after megatron is initialized] datetime: " in head)

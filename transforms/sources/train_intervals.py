@@ -12,11 +12,13 @@ from transforms.sources.train_rows import SECOND_US, Attempt, Told
 
 SLACK_US = 2 * SECOND_US
 """Stamps of whole seconds put two lines up to this nearer than the steps between them took."""
+LONGEST_US = 86_400 * SECOND_US
+"""No step takes longer than a day."""
 
 
 @dataclass
 class Pause:
-    """A save or an evaluation after `step`; instants and length in microseconds where told."""
+    """A save or an evaluation after `step` (-1: not known yet); instants and length in microseconds where told."""
 
     line_no: int
     kind: str
@@ -49,7 +51,9 @@ class Interval:
 
     def pause(self, pause: Pause) -> None:
         """A save or an evaluation begins; one told twice is one."""
-        if any((p.kind, p.step) == (pause.kind, pause.step) for p in self.pauses):
+        if any(
+            (p.kind, p.step, p.step < 0) == (pause.kind, pause.step, False) for p in self.pauses
+        ):
             return
         pause.took = self.untold.pop(pause.kind, None)
         self.pauses.append(pause)
@@ -76,9 +80,18 @@ class Interval:
             if at is not None and save.at is not None and save.took is None:
                 save.took = max(at - save.at, 0)
 
-    def tell(self, told: Told, who: Attempt, line_no: int, step: int, at: int, took: int) -> bool:
-        """Tell the steps up to `step`; false if they were told before or are too many."""
-        if (step, at) == (self.step, self.at):
+    def tell(
+        self,
+        told: Told,
+        who: Attempt,
+        line_no: int,
+        step: int,
+        at: int,
+        took: int,
+        tokens: int | None = None,
+    ) -> bool:
+        """Tell the steps up to `step`; false if they were told before or cannot be true."""
+        if (step, at) == (self.step, self.at) or not 0 <= took <= LONGEST_US:
             return False
         is_next = self.step is not None and step > self.step and (self.at is None or at >= self.at)
         if not is_next:
@@ -89,12 +102,20 @@ class Interval:
             return False
         if self.at is not None and count * took > at - self.at + SLACK_US:
             count = 1
-        self._walk(told, who, line_no, step - count, count, at, took)
+        self._walk(told, who, line_no, step - count, count, at, took, tokens)
         self.step, self.at, self.took = step, at, took
         return True
 
     def _walk(
-        self, told: Told, who: Attempt, line_no: int, before: int, count: int, at: int, took: int
+        self,
+        told: Told,
+        who: Attempt,
+        line_no: int,
+        before: int,
+        count: int,
+        at: int,
+        took: int,
+        tokens: int | None,
     ) -> None:
         """Steps and pauses one after the other, from the last line's stamp to this one's."""
         position = at - count * took if self.at is None else self.at
@@ -106,7 +127,7 @@ class Interval:
         for pause in sorted(self.pauses, key=lambda p: p.step):
             steps = min(max(pause.step - before, made), count) - made
             ended = min(position + steps * took, at)
-            told.steps(who, line_no, before + made + 1, steps, position, ended)
+            told.steps(who, line_no, before + made + 1, steps, position, ended, tokens)
             made += steps
             pause.began = min(pause.at if pause.at is not None else ended, at)
             length = pause.took if pause.took is not None else share
@@ -115,7 +136,7 @@ class Interval:
             self._over(told, who, pause)
         self.pauses.clear()
         began = max(position, at - (count - made) * took)
-        told.steps(who, line_no, before + made + 1, count - made, began, at)
+        told.steps(who, line_no, before + made + 1, count - made, began, at, tokens)
 
     def safe_by(self, at: int) -> None:
         """A stamp: what was reported saved is safe by then."""
@@ -128,6 +149,7 @@ class Interval:
         for pause in self.pauses:
             if pause.at is None and self.at is None:
                 continue
+            pause.step = pause.step if pause.step >= 0 else self.step or 0
             since = max(pause.step - (self.step or 0), 0) * self.took
             pause.began = pause.at if pause.at is not None else (self.at or 0) + since
             pause.ended = None if pause.took is None else pause.began + pause.took
