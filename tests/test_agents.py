@@ -60,6 +60,20 @@ def test_gpuds_all_clear_and_reboots_are_no_failures(tmp_path):
     assert not any(counts for _, _, counts in incidents(cluster_events=told))
 
 
+@pytest.mark.parametrize(
+    ("name", "klass", "component"),
+    [
+        ("memory_oom_cgroup", "Software (user)", "host out of memory"),
+        ("row_remapping_failed", "GPU", "row remap exhausted"),
+        ("nvme_path_failure", "Host", "NVMe / local disk"),
+    ],
+)
+def test_gpuds_own_words_are_known(tmp_path, name, klass, component):
+    made = derived(cluster_events=gpud(tmp_path, (20, name, "Critical", None)))["incidents"]
+    found = made.filter(definition="coalesced-180s").select("class", "component").rows()
+    assert found == [(klass, component)]
+
+
 def test_gpuds_file_is_read_whatever_its_journal_says(tmp_path):
     data = gpud_state(tmp_path, (0, "error_xid", "Fatal", GPUD_XID))
     older = data[:18] + b"\x01\x01" + data[20:]
@@ -114,6 +128,14 @@ def test_what_nvsentinel_says_has_recovered_or_is_planned_is_no_failure(quiet):
 def test_a_recovery_names_no_xid_even_with_its_error_code():
     (row,) = nvsentinel(5, ishealthy=True, isfatal=False)
     assert (row["code"], row["level"]) == (0, "info")
+
+
+def test_a_recovery_does_not_bear_the_word_of_its_fault():
+    """The catalogue of machine words knows XidError as a fault, whatever the level says."""
+    lost = attempt(-7200, 30, state="NODE_FAIL")
+    told = nvsentinel(5, checkname="XidError", ishealthy=True, isfatal=False)
+    assert [row["reason"] for row in told] == ["XidErrorIsHealthy"]
+    assert incidents(cluster_events=told, run_attempts=[lost]) == incidents(run_attempts=[lost])
 
 
 def test_microseconds_of_seconds_and_nanos_are_exact():

@@ -13,11 +13,11 @@ import polars as pl
 
 from transforms.sources import text
 from transforms.sources.base import Origin, Parsed, refuse_faulty, rejects
+from transforms.sources.json_cursor import clean
 from transforms.tables.observed import CLUSTER_EVENTS
 
 _PCI = re.compile(r"(?:^|[^0-9a-f])(?:0000)?([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2})(?:\.[0-9a-f])?\b")
 _GPU_UUID = re.compile(r"\b(?:GPU|MIG)-[0-9a-fA-F][0-9a-fA-F-]{7,}")
-_XID_NUMBER = re.compile(r"(?:^|[^a-z0-9])xid[^0-9a-z]{0,3}([1-9][0-9]{0,4})\b")
 
 
 class Report(NamedTuple):
@@ -68,12 +68,6 @@ def bus_address(*names: str) -> str:
     return next((match[1] for match in found if match), "")
 
 
-def xid(said: str) -> int:
-    """The Xid that a text names first ("XID-79", "Xid (PCI:...): 79" is not asked for); else 0."""
-    found = _XID_NUMBER.search(said.lower())
-    return int(found[1]) if found else 0
-
-
 def parsed(
     reports: list[Report],
     bad: list[tuple[int, str, str]],
@@ -85,7 +79,7 @@ def parsed(
 
     `bad` lists what was refused before; `texts` gives the raw text of a line number.
     """
-    rows = [_clean(report) for report in reports]
+    rows = [tuple(map(_clean, report)) for report in reports]
     told = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
     seen, last = (text.instants(told[name], origin.zone) for name in ("at", "last"))
     read = told.with_columns(
@@ -115,11 +109,5 @@ def parsed(
     )
 
 
-def _clean(report: Report) -> tuple[str | int | None, ...]:
-    """JSON can spell half a character (a lone surrogate), which no table can hold."""
-    return tuple(
-        part.encode("utf-8", "replace").decode()
-        if isinstance(part, str) and not part.isascii()
-        else part
-        for part in report
-    )
+def _clean(part: str | int | None) -> str | int | None:
+    return clean(part) if isinstance(part, str) else part

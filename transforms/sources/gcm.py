@@ -8,7 +8,7 @@ their type into int, double, normal and tags; the stdout sink prints lists of pl
 
     sacct_publish     job_attempts   as `sacct -P` would give; steps are ignored
     jobs              job_attempts   an open attempt; only the accounting says how it ended
-    nodes             node_states    see node_snapshots
+    nodes             node_states    as `transforms/sources/snapshots.py` makes them of sightings
     health checks     cluster_events what failed; passes are ignored, as are all other records
 
 A check that finds an old Xid in a log does not make it an Xid of now: `code` stays 0.
@@ -21,11 +21,11 @@ from typing import Any
 
 import polars as pl
 
-from transforms.sources import agent_events, slurm_attempts, text
+from transforms.sources import agent_events, job_snapshots, slurm_attempts, snapshots, text
 from transforms.sources.agent_events import Report
 from transforms.sources.base import Origin, Parsed, Source, refuse_broken, refuse_faulty, rejects
+from transforms.sources.json_cursor import clean
 from transforms.sources.json_records import records
-from transforms.sources.node_snapshots import Look, intervals
 from transforms.tables.observed import CLUSTER_EVENTS, JOB_ATTEMPTS, NODE_STATES
 
 _SINK = ("int", "double", "normal", "tags")
@@ -69,6 +69,7 @@ def parse(data: bytes, origin: Origin) -> Parsed:
     """Sort the records by kind and read each kind as its table asks."""
     bad: _Bad = []
     told: dict[int, str] = {}
+    accounts: list[_Fields] = []
     jobs: list[_Fields] = []
     nodes: list[tuple[int, _Fields]] = []
     checks: list[tuple[int, _Fields]] = []
@@ -80,7 +81,7 @@ def parse(data: bytes, origin: Origin) -> Parsed:
         if record.fault:
             bad.append((record.line_no, record.fault, record.text))
         elif account and "." not in str(account.get("jobid", "")):
-            jobs.append(account | {"line_no": record.line_no})
+            accounts.append(account | {"line_no": record.line_no})
         elif "JOBID_RAW" in fields:
             jobs.append(_job(fields) | {"line_no": record.line_no})
         elif "NODE_NAME" in fields:
@@ -90,10 +91,12 @@ def parse(data: bytes, origin: Origin) -> Parsed:
         else:
             ignored += 1
     events = _events(checks, told, bad, origin)
-    attempts, refused_jobs = _attempts(jobs, told, origin)
+    read = slurm_attempts.attempts(_named(accounts), origin)
+    looks = slurm_attempts.attempts(job_snapshots.without_plans(_named(jobs)), origin)
+    attempts, refused_jobs = refuse_faulty(JOB_ATTEMPTS, pl.concat([read, looks]), told.__getitem__)
     states, refused_nodes = _states(nodes, told, origin)
     refused = sorted([*events.rejects.iter_rows(), *refused_jobs, *refused_nodes])
-    count = len(jobs) + len(nodes) + events.records + ignored
+    count = len(accounts) + len(jobs) + len(nodes) + events.records + ignored
     return Parsed(
         frames={JOB_ATTEMPTS.name: attempts, NODE_STATES.name: states, **events.frames},
         rejects=rejects(refused),
@@ -136,28 +139,24 @@ def _text(value: Any) -> str | None:
     """A value as sacct prints it; a list of hosts joined."""
     if value is None or isinstance(value, dict):
         return None
-    word = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-    return word if word.isascii() else word.encode("utf-8", "replace").decode()
+    return clean(",".join(map(str, value)) if isinstance(value, list) else str(value))
 
 
-def _attempts(
-    jobs: list[_Fields], told: dict[int, str], origin: Origin
-) -> tuple[pl.DataFrame, _Bad]:
+def _named(jobs: list[_Fields]) -> pl.DataFrame:
     names = [name for name in slurm_attempts.COLUMNS if any(name in job for job in jobs)]
     columns = {name: [job.get(name) for job in jobs] for name in names}
     rows = pl.DataFrame(
         {**columns, "line_no": [job["line_no"] for job in jobs]},
         schema={**dict.fromkeys(names, pl.String()), "line_no": pl.UInt32()},
     )
-    read = slurm_attempts.attempts(slurm_attempts.named(rows), origin)
-    return refuse_faulty(JOB_ATTEMPTS, read, told.__getitem__)
+    return slurm_attempts.named(rows)
 
 
 def _states(
     nodes: list[tuple[int, _Fields]], told: dict[int, str], origin: Origin
 ) -> tuple[pl.DataFrame, _Bad]:
     bad: _Bad = []
-    looks: list[Look] = []
+    sightings: list[tuple[Any, ...]] = []
     since = _instants([_text(fields.get("TIMESTAMP")) for _, fields in nodes], origin)
     seen = _instants([_text(fields.get("collection_unixtime")) for _, fields in nodes], origin)
     for (line_no, fields), (set_at, _), (at, fault) in zip(nodes, since, seen, strict=True):
@@ -169,15 +168,10 @@ def _states(
         else:
             cluster = _text(fields.get("cluster")) or origin.cluster
             reason, user = _word(fields.get("REASON")), _word(fields.get("USER"))
-            looks.append(Look(at, cluster, node, state, line_no, set_at, reason, user))
-    rows = [(*interval, origin.file) for interval in intervals(looks)]
-    names = (
-        *("cluster", "node", "began", "state", "ended"),
-        *("reason", "user", "line_no", "file"),
-    )
-    schema = {name: NODE_STATES.dtypes[name] for name in names}
-    frame = pl.DataFrame(rows, schema=schema, orient="row")
-    good, broken = refuse_broken(NODE_STATES, NODE_STATES.conform(frame), told.__getitem__)
+            words = (cluster, node, state.upper())
+            sightings.append((*words, at, set_at, reason, user, origin.file, line_no))
+    frame = pl.DataFrame(sightings, schema=snapshots.SIGHTING_SCHEMA, orient="row")
+    good, broken = refuse_broken(NODE_STATES, snapshots.node_states(frame), told.__getitem__)
     return good, bad + broken
 
 

@@ -8,8 +8,9 @@ store (`mongoexport` of HealthEvents, where field names are in lower case and ti
 nanos or `$date`; the column `document` of PostgreSQL), `{"events": [...]}` as sent to the platform
 connector, and the bare event. Fields that proto3 leaves out are false or empty.
 
-A fatal event is critical, an unhealthy one a warning, a healthy one mere information that names no
-code: a recovery is no fault. A number in `errorCode` is an Xid when the component is a GPU, and an
+A fatal event is critical, an unhealthy one a warning. A healthy one is mere information under the
+check's name with IsHealthy, as NVSentinel itself calls it, and names no code: a recovery is no
+fault. A number in `errorCode` is an Xid when the component is a GPU, and an
 SXid, told in the detail, when the check is for SXids or the component is an NVSwitch.
 A record is a health event; `line_no` counts the documents.
 """
@@ -110,7 +111,7 @@ def _report(event: _Fields, around: _Fields, line_no: int, origin: Origin) -> Re
         node=node,
         reporter=f"nvsentinel/{_word(event, 'agent')}".removesuffix("/"),
         object=f"node {node}",
-        reason=check,
+        reason=f"{check}IsHealthy" if is_healthy else check,
         detail=": ".join(word for word in words if word),
         level="info" if is_healthy else "critical" if is_fatal else "warning",
         code=number if is_xid else 0,
