@@ -6,8 +6,15 @@ import polars as pl
 import pytest
 
 from transforms import fleet
+from transforms.node_states import classify, closed
 from transforms.recipes import Window
-from transforms.sources import slurm_sacct, slurm_scontrol_jobs, slurm_scontrol_nodes
+from transforms.sources import (
+    slurm_sacct,
+    slurm_scontrol_jobs,
+    slurm_scontrol_nodes,
+    slurm_sinfo,
+    slurm_squeue,
+)
 from transforms.sources.base import Origin
 from transforms.sources.snapshots import read_stamp
 from transforms.tables import observed as o
@@ -34,6 +41,59 @@ def test_partitions_of_a_large_cluster_are_known_and_ignored(shared_data):
     data = (shared_data / "gcm-slurm" / "sample-scontrol-output-large.txt").read_bytes()
     assert slurm_scontrol_nodes.sniff(data.decode(), "") == 2
     assert counts(slurm_scontrol_nodes.parse(data, ORIGIN)) == (8, 0, 0, 8)
+
+
+def test_the_live_clusters_sinfo_sees_eight_idle_nodes(shared_data):
+    parsed = slurm_sinfo.parse((shared_data / "slurm-live" / "sinfo.psv").read_bytes(), ORIGIN)
+    assert counts(parsed) == (9, 8, 0, 1)
+    assert parsed.frames["node_states"]["state"].to_list() == ["IDLE"] * 8
+
+
+def test_gcms_sinfo_is_three_nodes_of_which_one_is_drained_since_its_reason(shared_data):
+    data = (shared_data / "gcm-slurm" / "sample-sinfo-output.txt").read_bytes()
+    parsed = slurm_sinfo.parse(data, ORIGIN)
+    assert counts(parsed) == (5, 4, 0, 1)
+    drained = datetime(2022, 6, 2, 5, 54, 34, tzinfo=UTC)
+    states = parsed.frames["node_states"].sort("node")
+    assert states.select("node", "state", "began", "reason", "user").rows() == [
+        ("node0201", "DRAIN*", drained, "replace", "root"),
+        ("node1537", "ALLOC", SEEN, None, None),
+        ("node4180", "ALLOC", SEEN, None, None),
+    ]
+
+
+def test_gcms_squeue_is_five_attempts_of_which_three_run(shared_data):
+    data = (shared_data / "gcm-slurm" / "sample-squeue-output.txt").read_bytes()
+    parsed = slurm_squeue.parse(data, ORIGIN)
+    assert counts(parsed) == (5, 5, 0, 0)
+    attempts = parsed.frames["job_attempts"]
+    assert attempts["ended"].null_count() == 5
+    running = attempts.filter(state="RUNNING").sort("gpus")
+    assert running.select("job_id", "gpus", "node_count").rows() == [
+        ("42953390_320", 1, 1),
+        ("45704744", 2, 1),
+        ("42956774_3", 256, 32),
+    ]
+    waiting = attempts.filter(state="PENDING").sort("gpus")
+    assert waiting.select("job_id", "gpus", "started").rows() == [
+        ("22783212", 0, None),
+        ("42271120_[7-8%1]", 160, None),
+    ]
+
+
+def test_a_node_seen_by_files_of_one_snapshot_each_is_out_until_a_file_sees_it_back():
+    def snapshot(minute, row):
+        text = f"NODELIST|STATE|REASON|TIMESTAMP\n{row}\n".encode()
+        taken = datetime(2026, 3, 2, 10, minute, tzinfo=UTC)
+        return slurm_sinfo.parse(text, Origin(str(minute), taken, "c")).frames["node_states"]
+
+    out = "n1|drained|fan 3|2026-03-02T09:00:00"
+    rows = o.NODE_STATES.fold(
+        pl.concat([snapshot(0, out), snapshot(5, out), snapshot(10, "n1|idle|none|Unknown")])
+    )
+    began, back = datetime(2026, 3, 2, 9, tzinfo=UTC), datetime(2026, 3, 2, 10, 10, tzinfo=UTC)
+    told = closed(classify(rows)).filter(service="down")
+    assert told.select("began", "ended").rows() == [(began, back)]
 
 
 def inventory(*rows):

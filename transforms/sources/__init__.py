@@ -30,6 +30,8 @@ from transforms.sources import (
     slurm_scontrol_jobs,
     slurm_scontrol_nodes,
     torchtitan_log,
+    slurm_sinfo,
+    slurm_squeue,
     train_log,
     ufm_events,
 )
@@ -42,6 +44,8 @@ SOURCES: tuple[Source, ...] = (
     slurm_ctld.SOURCE,
     slurm_scontrol_nodes.SOURCE,
     slurm_scontrol_jobs.SOURCE,
+    slurm_sinfo.SOURCE,
+    slurm_squeue.SOURCE,
     kernel_log.SOURCE,
     kubernetes.EVENTS_SOURCE,
     fabric_manager_log.SOURCE,
