@@ -9,6 +9,7 @@ from transforms import fleet
 from transforms.node_states import classify, closed
 from transforms.recipes import Window
 from transforms.sources import (
+    node_gpus,
     slurm_sacct,
     slurm_scontrol_jobs,
     slurm_scontrol_nodes,
@@ -122,7 +123,7 @@ def test_a_snapshot_steps_aside_for_an_inventory_that_says_since_when():
     ).frames["nodes"]
     bought = datetime(2026, 11, 10, tzinfo=UTC)
     listed = inventory(("c", "n1", bought, 8, "r1"))
-    always = slurm_scontrol_nodes.ALWAYS
+    always = node_gpus.ALWAYS
     assert fleet_of(pl.concat([shown, listed])) == [
         ("n1", bought, None, 8, "r1"),
         ("n2", always, None, 8, None),
@@ -130,7 +131,7 @@ def test_a_snapshot_steps_aside_for_an_inventory_that_says_since_when():
 
 
 def test_an_earlier_stay_with_other_gpus_or_in_another_place_is_no_snapshots_echo():
-    always, moved = slurm_scontrol_nodes.ALWAYS, datetime(2026, 11, 10, tzinfo=UTC)
+    always, moved = node_gpus.ALWAYS, datetime(2026, 11, 10, tzinfo=UTC)
     listed = inventory(
         *[("c", "n1", always, 4, None), ("c", "n1", moved, 8, "r1")],
         *[("c", "n2", always, 8, "r1"), ("c", "n2", moved, 8, "r2")],

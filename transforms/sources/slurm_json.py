@@ -17,14 +17,12 @@ import polars as pl
 from transforms.sources import slurm_attempts, text
 from transforms.sources.base import TEXT_LIMIT, Origin, Parsed, Source, refuse_broken, rejects
 from transforms.sources.json_cursor import Cursor, clean, where_broken
+from transforms.sources.slurm_values import UnreadableError, digits, number, part, words
 from transforms.tables.observed import JOB_ATTEMPTS
 
 _JOBS = re.compile(r'"jobs"\s*:\s*\[')
 # squeue writes "jobs" too, but only the accounting counts the nodes of an allocation so.
 _ACCOUNTING = re.compile(r'"allocation_nodes"\s*:|"openapi\\?/(?:dbv|slurmdbd)|"sacct"')
-
-# Slurm's NO_VAL and INFINITE, 32 and 64 bits wide, and as releases before 24.11 print them signed.
-_NO_NUMBER = frozenset((-1, -2, 2**32 - 1, 2**32 - 2, 2**64 - 1, 2**64 - 2))
 
 _COLUMNS = (
     *("jobid", "jobname", "user", "account", "partition", "qos", "cluster", "state", "reason"),
@@ -33,10 +31,6 @@ _COLUMNS = (
     *("comment", "admincomment", "systemcomment"),
 )
 _SCHEMA = pl.Schema({**dict.fromkeys(_COLUMNS, pl.String()), "line_no": pl.UInt32()})
-
-
-class UnreadableError(ValueError):
-    """A value is of no kind that any release writes in its place."""
 
 
 def sniff(head: str, name: str) -> int:
@@ -53,7 +47,7 @@ def parse(data: bytes, origin: Origin) -> Parsed:
     bad: list[tuple[int, str, str]] = []
     starts: list[int] = []
 
-    def words(line_no: int) -> str:
+    def raw(line_no: int) -> str:
         start = starts[line_no - 1]
         return said[start : starts[line_no] if line_no < len(starts) else start + TEXT_LIMIT]
 
@@ -74,9 +68,9 @@ def parse(data: bytes, origin: Origin) -> Parsed:
     told = slurm_attempts.named(pl.DataFrame(rows, schema=_SCHEMA, orient="row"))
     read = slurm_attempts.attempts(told, origin)
     faulty = read.filter(pl.col("fault").is_not_null()).select("line_no", "fault")
-    refused = [(line_no, fault, words(line_no)) for line_no, fault in faulty.iter_rows()]
+    refused = [(line_no, fault, raw(line_no)) for line_no, fault in faulty.iter_rows()]
     sound = JOB_ATTEMPTS.conform(read.filter(pl.col("fault").is_null()).drop("fault"))
-    good, broken = refuse_broken(JOB_ATTEMPTS, sound, words)
+    good, broken = refuse_broken(JOB_ATTEMPTS, sound, raw)
     accepted = len(rows) - len(refused) - len(broken)
     bad = sorted(bad + refused + broken)
     return Parsed(
@@ -134,51 +128,51 @@ def _row(job: Any) -> tuple[str | None, ...]:
     if not isinstance(job, dict):
         raise UnreadableError("a job is not an object")
     parts = ("association", "time", "tres", "comment", "required")
-    owner, when, tres, comment, required = (_part(job, name) for name in parts)
-    state, minutes = _state(job), _number(when, "limit")
+    owner, when, tres, comment, required = (part(job, name) for name in parts)
+    state, minutes = _state(job), number(when, "limit")
     allocated, requested = _tres(tres, "allocated"), _tres(tres, "requested")
     return (
         _job_id(job),
-        _text(job, "name"),
-        _text(job, "user") or _text(owner, "user"),
-        _text(job, "account") or _text(owner, "account"),
-        _text(job, "partition"),
-        _text(job, "qos"),
-        _text(job, "cluster") or _text(owner, "cluster"),
+        words(job, "name"),
+        words(job, "user") or words(owner, "user"),
+        words(job, "account") or words(owner, "account"),
+        words(job, "partition"),
+        words(job, "qos"),
+        words(job, "cluster") or words(owner, "cluster"),
         state,
-        _text(_part(job, "state"), "reason"),
-        *(_digits(when, name) for name in ("submission", "eligible", "start", "end")),
+        words(part(job, "state"), "reason"),
+        *(digits(when, name) for name in ("submission", "eligible", "start", "end")),
         None if minutes is None else f"{minutes}:00",
         _exit(job, state),
-        _text(job, "nodes"),
+        words(job, "nodes"),
         # Waiting, it counts no nodes yet; the request then tells how many it wants.
-        _digits(job, "allocation_nodes", is_zero_told=False),
-        allocated.get("cpu") or requested.get("cpu") or _digits(required, "CPUs"),
+        digits(job, "allocation_nodes", is_zero_told=False),
+        allocated.get("cpu") or requested.get("cpu") or digits(required, "CPUs"),
         *(",".join(map("=".join, counts.items())) for counts in (allocated, requested)),
-        *(_text(comment, name) for name in ("job", "administrator", "system")),
+        *(words(comment, name) for name in ("job", "administrator", "system")),
     )
 
 
 def _job_id(job: dict[str, Any]) -> str | None:
-    array, het = _part(job, "array"), _part(job, "het")
-    if leader := _number(array, "job_id"):
-        if (task := _number(array, "task_id")) is not None:
+    array, het = part(job, "array"), part(job, "het")
+    if leader := number(array, "job_id"):
+        if (task := number(array, "task_id")) is not None:
             return f"{leader}_{task}"
-        if waiting := _text(array, "task"):
+        if waiting := words(array, "task"):
             return f"{leader}_[{waiting}]"
-    if leader := _number(het, "job_id"):
-        return f"{leader}+{_number(het, 'job_offset') or 0}"
-    return _digits(job, "job_id")
+    if leader := number(het, "job_id"):
+        return f"{leader}+{number(het, 'job_offset') or 0}"
+    return digits(job, "job_id")
 
 
 def _state(job: dict[str, Any]) -> str | None:
     """The state with its flags and, as in the text form, who cancelled: by name here, not uid."""
-    current = _part(job, "state").get("current")
-    words = current if isinstance(current, list) else [current or ""]
-    if not all(isinstance(word, str) for word in words):
+    current = part(job, "state").get("current")
+    told = current if isinstance(current, list) else [current or ""]
+    if not all(isinstance(word, str) for word in told):
         raise UnreadableError("state.current: not a text")
-    state = clean(",".join(words))
-    user = _text(job, "kill_request_user")
+    state = clean(",".join(told))
+    user = words(job, "kill_request_user")
     return f"{state} by {user}" if user and state.startswith("CANCELLED") else state
 
 
@@ -188,10 +182,10 @@ def _exit(job: dict[str, Any], state: str | None) -> str | None:
     22.05 writes SUCCESS and 0 for every job that exited by itself, also where its text form has
     1:0. A job that FAILED did not exit with 0: its code is not told.
     """
-    exit_code = _part(job, "exit_code")
-    killed = _part(exit_code, "signal")
-    code = _number(exit_code, "return_code")
-    signal = _number(killed, "id") if "id" in killed else _number(killed, "signal_id")
+    exit_code = part(job, "exit_code")
+    killed = part(exit_code, "signal")
+    code = number(exit_code, "return_code")
+    signal = number(killed, "id") if "id" in killed else number(killed, "signal_id")
     if (code is None and signal is None) or (state == "FAILED" and not code and not signal):
         return None
     return f"{code or 0}:{signal or 0}"
@@ -204,44 +198,9 @@ def _tres(tres: dict[str, Any], name: str) -> dict[str, str]:
         raise UnreadableError(f"tres.{name}: not a list of resources")
     counts: dict[str, str] = {}
     for item in listed:
-        kind, word = _text(item, "type") or "", _text(item, "name")
-        counts[f"{kind}/{word}" if word else kind] = _digits(item, "count") or ""
+        kind, word = words(item, "type") or "", words(item, "name")
+        counts[f"{kind}/{word}" if word else kind] = digits(item, "count") or ""
     return counts
-
-
-def _part(record: dict[str, Any], name: str) -> dict[str, Any]:
-    part = record.get(name)
-    if part is None:
-        return {}
-    if not isinstance(part, dict):
-        raise UnreadableError(f"{name}: not an object")
-    return part
-
-
-def _text(record: dict[str, Any], name: str) -> str | None:
-    if not isinstance(found := record.get(name), str | None):
-        raise UnreadableError(f"{name}: not a text")
-    return clean(found) if found else found
-
-
-def _number(record: dict[str, Any], name: str) -> int | None:
-    """A count or time, plain or wrapped; null where it is not set or has no limit."""
-    found = record.get(name)
-    if isinstance(found, dict):
-        is_told = found.get("set") is True and found.get("infinite") is not True
-        found = found.get("number") if is_told else None
-    if isinstance(found, float) and found.is_integer():
-        found = int(found)
-    if found is None or (type(found) is int and found in _NO_NUMBER):
-        return None
-    if type(found) is not int:
-        raise UnreadableError(f"{name}: not a number")
-    return found
-
-
-def _digits(record: dict[str, Any], name: str, is_zero_told: bool = True) -> str | None:
-    found = _number(record, name)
-    return None if found is None or not (found or is_zero_told) else str(found)
 
 
 SOURCE = Source(
