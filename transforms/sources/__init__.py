@@ -29,10 +29,10 @@ from transforms.sources import (
     slurm_sacct,
     slurm_scontrol_jobs,
     slurm_scontrol_nodes,
-    torchtitan_log,
     slurm_sinfo,
     slurm_snapshot_json,
     slurm_squeue,
+    torchtitan_log,
     train_log,
     ufm_events,
 )
