@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
-from flows import __version__, output
+from flows import __version__, cli_studies, output
 from flows.errors import CallError, DataError
 from flows.output import tell
 
@@ -226,6 +226,9 @@ def tables(name: str | None = None, /) -> int:
     from flows import verbs
 
     return verbs.tables(name)
+
+
+cli_studies.register(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -22,6 +22,8 @@ VERBS = (
     "sql",
     "ask",
     "check",
+    "rates",
+    "compare",
     "simulate",
     "schedule",
     "sources",

@@ -1,0 +1,27 @@
+"""A study put to a lake: read the days it asks for, let it answer."""
+
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+
+import polars as pl
+
+from flows.errors import CallError, DataError
+from flows.lake import Lake
+from transforms.studies import BY_NAME, Asked, RefusalError
+
+
+def answer(root: Path, name: str, asked: Asked) -> pl.DataFrame:
+    """Rows of the study `name`; a refusal is one line that says what would help."""
+    study, lake = BY_NAME[name], Lake(root)
+    since, until = (_midnight(day) for day in (asked.since, asked.until))
+    frames = {table.name: lake.read(table, since, until) for table in study.reads}
+    if all(frame.is_empty() for frame in frames.values()):
+        raise DataError(f"{root}: nothing derived for these days. Run `faultledger derive`.")
+    try:
+        return study.by(asked, **frames)
+    except RefusalError as error:
+        raise CallError(f"{name}: {error}.") from error
+
+
+def _midnight(day: date | None) -> datetime | None:
+    return None if day is None else datetime.combine(day, time(), UTC)

@@ -1,0 +1,80 @@
+"""What a study is: a question about reliability, put to the lake's tables, answered in rows.
+
+A study is a pure function from frames to a frame. Whatever divides failures by exposure carries
+how many failures, how much exposure, on which clock, by which definition, with which interval,
+and whether the assumption behind the interval held (methods R-5, R-12, R-15).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+import polars as pl
+
+from transforms.contract import Table
+from transforms.definitions import REGISTRY
+from transforms.exposure import CLOCKS
+from transforms.mtbf import ALL, DEFAULT_DEFINITION
+
+
+class RefusalError(ValueError):
+    """The lake cannot answer this honestly; the message says why, and what would help."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What every study can be asked: days [since, until), what to count, and on which clock."""
+
+    since: date | None = None
+    until: date | None = None
+    clock: str = "in_service"
+    definition: str = DEFAULT_DEFINITION
+    klass: str = ALL
+    level: float = 0.95
+    seed: int = 1
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.clock not in CLOCKS:
+            raise RefusalError(f"no clock {self.clock!r}: there are {', '.join(CLOCKS)}")
+        if self.definition not in REGISTRY:
+            raise RefusalError(
+                f"no definition {self.definition!r}: there are {', '.join(REGISTRY)}"
+            )
+        if self.since and self.until and self.since >= self.until:
+            raise RefusalError(f"no day lies in [{self.since}, {self.until})")
+        if not 0.5 <= self.level < 1:
+            raise RefusalError(f"a level of {self.level:g}: write 0.95 for 95 %")
+
+
+@dataclass(frozen=True)
+class Study:
+    """One question. `by(asked, **frames)` gets each table of `reads` by name, for the days asked."""
+
+    name: str
+    title: str
+    reads: tuple[Table, ...]
+    by: Callable[..., pl.DataFrame]
+
+
+def counted(failures: pl.DataFrame, asked: Asked) -> pl.DataFrame:
+    """The failures that `asked` counts: its definition, its class."""
+    rows = failures.filter(pl.col("definition").cast(pl.String) == asked.definition)
+    if asked.klass == ALL:
+        return rows
+    known = sorted(failures["class"].cast(pl.String).unique())
+    chosen = rows.filter(pl.col("class").cast(pl.String) == asked.klass)
+    if chosen.is_empty() and asked.klass not in known:
+        raise RefusalError(f"no failure of class {asked.klass!r}: seen are {', '.join(known)}")
+    return chosen
+
+
+def at_risk(exposure: pl.DataFrame, asked: Asked) -> pl.DataFrame:
+    """`exposure` with `node_days` on the asked clock, refused where there is none."""
+    rows = exposure.with_columns(node_days=pl.col(CLOCKS[asked.clock]) / 86_400_000)
+    if not rows["node_days"].sum():
+        raise RefusalError(
+            f"no exposure on the {asked.clock} clock in the days asked: "
+            "derive them, or give an inventory of nodes"
+        )
+    return rows
