@@ -64,3 +64,42 @@ def test_each_dump_carries_a_spell_out_of_service_on_and_none_beyond_itself(tmp_
     (spell,) = lake.read(observed.NODE_STATES).rows(named=True)
     assert (spell["state"], f"{spell['ended']:%H:%M}") == ("DOWN", "11:05")
     assert lake.read(observed.NODES).select("node", "gpus", "valid_to").rows() == [("n1", 8, None)]
+
+
+def pod(phase: str, node: str = "n1", **status) -> dict:
+    return {
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": f"train-{node}", "namespace": "ml", "uid": f"u-{node}",
+            "creationTimestamp": "2026-03-02T08:00:00Z",
+            "labels": {"batch.kubernetes.io/job-name": "train"},
+        },
+        "spec": {
+            "nodeName": node,
+            "containers": [{"name": "m", "resources": {"limits": {"nvidia.com/gpu": "8"}}}],
+        },
+        "status": {"phase": phase, "startTime": "2026-03-02T08:00:10Z", **status},
+    }  # fmt: skip
+
+
+def listed(*items: dict) -> str:
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(items)})
+
+
+def terminated(code: int, at: str) -> dict:
+    stop = {"exitCode": code, "finishedAt": f"2026-03-02T{at}Z", "reason": "Error"}
+    return {"containerStatuses": [{"name": "m", "state": {"terminated": stop}}]}
+
+
+@pytest.mark.parametrize("order", [("1.json", "2.json"), ("2.json", "1.json")])
+def test_a_pod_seen_running_and_then_ended_is_one_attempt_in_whatever_order(order, tmp_path):
+    dumps = {
+        "1.json": listed(pod("Running"), pod("Running", "n2")),
+        "2.json": listed(pod("Failed", **terminated(1, "10:16:00")), pod("Failed", "n2", **terminated(1, "10:16:05"))),
+    }  # fmt: skip
+    for name in order:
+        take(tmp_path / "lake", write(tmp_path / "in", {name: dumps[name]}) / name)
+    (row,) = Lake(tmp_path / "lake").read(observed.JOB_ATTEMPTS).rows(named=True)
+    assert (row["job_id"], row["state"], f"{row['ended']:%T}", row["gpus"], row["nodes"]) == (
+        "ml/train", "FAILED", "10:16:05", 16, ["n1", "n2"],
+    )  # fmt: skip

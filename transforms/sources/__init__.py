@@ -55,6 +55,7 @@ SOURCES: tuple[Source, ...] = (
     kubernetes.NODES_SOURCE,
     opensm_log.SOURCE,
     ufm_events.SOURCE,
+    kubernetes.PODS_SOURCE,
     train_log.SOURCE,
     ml_goodput.SOURCE,
     goodput_lab.SOURCE,

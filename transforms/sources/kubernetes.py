@@ -19,13 +19,14 @@ from transforms.sources.base import Origin, Parsed, Source, refuse_broken, rejec
 from transforms.sources.kubernetes_events import read_events
 from transforms.sources.kubernetes_nodes import read_nodes
 from transforms.sources.kubernetes_objects import KubernetesObject, objects
-from transforms.tables.observed import CLUSTER_EVENTS, NODE_STATES, NODES
+from transforms.sources.kubernetes_pods import read_jobs, read_pods
+from transforms.tables.observed import CLUSTER_EVENTS, JOB_ATTEMPTS, NODE_STATES, NODES
 
 _EVENT = re.compile(r'"(?:involvedObject|regarding)"\s*:\s*\{|"kind"\s*:\s*"Event(?:List)?"')
 _KIND = re.compile(r'"kind"\s*:\s*"(Node|Pod|Job)(?:List)?"')
 _OURS = re.compile(r'"(?:apiVersion|metadata)"\s*:')
-_READERS = {"Event": read_events, "Node": read_nodes}
-_MAKES = (CLUSTER_EVENTS, NODES, NODE_STATES)
+_READERS = {"Event": read_events, "Node": read_nodes, "Pod": read_pods, "Job": read_jobs}
+_MAKES = (CLUSTER_EVENTS, NODES, NODE_STATES, JOB_ATTEMPTS)
 
 
 def parse(data: bytes, origin: Origin) -> Parsed:
@@ -35,6 +36,8 @@ def parse(data: bytes, origin: Origin) -> Parsed:
     for one in found:
         by_kind[one.kind].append(one)
     texts = {one.number: one.text for one in found}
+    if by_kind["Pod"]:  # they say all that their Jobs would, and where
+        by_kind["Job"] = []
     rows: dict[Table, list[dict[str, Any]]] = {table: [] for table in _MAKES}
     accepted: set[int] = set()
     for kind, read in _READERS.items():
@@ -88,5 +91,13 @@ NODES_SOURCE = Source(
     example='{"kind": "Node", "metadata": {"name": "gpu-0417", "creationTimestamp": "2026-01-15T08:00:00Z", "labels": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}}, "status": {"capacity": {"nvidia.com/gpu": "8"}, "conditions": [{"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown", "lastTransitionTime": "2026-03-02T10:17:10Z"}]}}',
     makes=_MAKES,
     sniff=partial(sniff, ("Node",)),
+    parse=parse,
+)
+PODS_SOURCE = Source(
+    name="kubernetes_pods",
+    title="Kubernetes Pods, or Jobs alone: kubectl get pods -A -o json",
+    example='{"kind": "Pod", "metadata": {"name": "llm-workers-0-3-x7k2p", "namespace": "ml", "creationTimestamp": "2026-03-02T07:59:50Z", "labels": {"jobset.sigs.k8s.io/jobset-name": "llm", "jobset.sigs.k8s.io/restart-attempt": "2"}}, "spec": {"nodeName": "gpu-0417", "containers": [{"resources": {"limits": {"nvidia.com/gpu": "8"}}}]}, "status": {"phase": "Running", "startTime": "2026-03-02T08:00:00Z"}}',
+    makes=_MAKES,
+    sniff=partial(sniff, ("Pod", "Job")),
     parse=parse,
 )
