@@ -71,10 +71,12 @@ def sniff(kinds: tuple[str, ...], head: str, name: str) -> int:
     """Surely, if the first object that tells its kind is one of `kinds`."""
     if not head.lstrip("\ufeff \t\r\n").startswith("{") or not _OURS.search(head):
         return 0
-    if _EVENT.search(head):
-        return 2 if "Event" in kinds else 0
-    kind = _KIND.search(head)
-    return 2 if kind and kind[1] in kinds else 0
+    event, other = _EVENT.search(head), _KIND.search(head)
+    if not event and not other:
+        return 0
+    # An Event names the kind of what it is about, but only after it has begun to.
+    is_event = event is not None and (other is None or event.start() < other.start())
+    return 2 if ("Event" if is_event or not other else other[1]) in kinds else 0
 
 
 EVENTS_SOURCE = Source(
