@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from transforms.sources import BY_NAME
@@ -65,3 +66,17 @@ def test_a_real_fabric_manager_tells_one_switch_error_among_its_talk(shared_data
     (row,) = told.frames["kernel_events"].select("node", "code", "device", "observed_at").rows()
     assert row == ("gpu-1", 12028, "0000:86:00", datetime(2025, 2, 27, 15, 10, 2, tzinfo=UTC))
     assert told.frames["cluster_events"].is_empty()
+
+
+def test_a_real_survey_names_both_ends_of_its_links(shared_data: Path):
+    file = shared_data / "fabric" / "ibnetdiscover.txt"
+    told = parsed("ibnetdiscover", file.read_bytes(), file.name)
+    assert counts(told) == (9, 9, 0, 0)
+    rows = told.frames["fabric_links"]
+    hosts = rows.filter(pl.col("kind") == "host").sort("node")
+    assert hosts.select("node", "device", "peer_node", "peer_port").rows() == [
+        ("o0001", "HCA-1", "ib-i1l1s01", 10),
+        ("o0002", "HCA-1", "ib-i1l1s01", 11),
+        ("p0001", "HCA-1", "ib-i4l1s01", 35),
+    ]
+    assert rows["peer_guid"].null_count() == 2

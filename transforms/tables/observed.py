@@ -226,6 +226,22 @@ class Outages(_Sourced):
         return (pl.col("ended") >= pl.col("began")).fill_null(True)
 
 
+class FabricLinks(_Sourced):
+    cluster = dy.String(primary_key=True, description=CLUSTER)
+    observed_at = instant("when the fabric was surveyed", key=True)
+    guid = dy.String(primary_key=True, description="of the host's adapter or the switch, 0x...")
+    port = dy.UInt16(primary_key=True, description="port on it")
+    kind = dy.Enum(("host", "switch", "router"), description="what it is")
+    node = dy.String(description="host or switch, as its description names it; '' where not named")
+    device = dy.String(description="adapter on the host, e.g. mlx5_0; '' for a switch")
+    lid = dy.UInt32(nullable=True, description="local id")
+    width = dy.String(nullable=True, description="lanes, e.g. 4x")
+    speed = dy.String(nullable=True, description="lane speed, e.g. NDR; null where there is none")
+    peer_guid = dy.String(nullable=True, description="what it is linked to; null for nothing")
+    peer_port = dy.UInt16(nullable=True, description="port there")
+    peer_node = dy.String(nullable=True, description="host or switch there")
+
+
 class _Training(_Sourced):
     cluster = dy.String(primary_key=True, description=CLUSTER)
     run = dy.String(primary_key=True, description="logical training run")
@@ -370,6 +386,12 @@ OUTAGES = _observed(
     interval=("began", "ended"),
     prefers=("ended",),
 )
+FABRIC_LINKS = _observed(
+    FabricLinks,
+    "fabric_links",
+    "port of a host or switch, as a survey of the fabric saw it",
+    "observed_at",
+)
 STEPS = _observed(Steps, "steps", "run, attempt and training step", "began")
 CHECKPOINTS = _observed(
     Checkpoints,
@@ -400,6 +422,7 @@ EVENTS = (
     BMC_EVENTS,
     CLUSTER_EVENTS,
     OUTAGES,
+    FABRIC_LINKS,
     STEPS,
     CHECKPOINTS,
     RUN_MARKS,
