@@ -93,3 +93,22 @@ def test_a_column_keeps_its_order_its_nulls_and_its_faults():
     read = expand_each(pl.Series(["b[1-2]", None, "b[", "a", "b[1-2]"]))
     assert read["hosts"].to_list() == [["b1", "b2"], None, None, ["a"], ["b1", "b2"]]
     assert [fault is not None for fault in read["fault"]] == [False, False, True, False, False]
+
+
+WORDS = st.from_regex(
+    r"[ab0]{0,2}(\[[0-2]{1,2}(-[0-2]{1,2})?(,[0-2]{1,2}(-[0-2]{1,2})?)?\])?[x,]?", fullmatch=True
+)
+
+
+def alone(text):
+    try:
+        return expand(text), None
+    except HostlistError as error:
+        return None, str(error)
+
+
+@given(st.lists(WORDS | st.text("ab01-[],", max_size=8), max_size=6))
+def test_a_column_reads_each_list_as_alone(texts):
+    read = expand_each(pl.Series(texts, dtype=pl.String))
+    told = zip(texts, read["hosts"].to_list(), read["fault"], strict=True)
+    assert all((hosts, fault) == alone(text) for text, hosts, fault in told)

@@ -95,6 +95,14 @@ class Table:
         """
         if frame.is_empty():
             return frame
+        # Nearly all rows have a key of their own: only the others need the whole order.
+        is_repeated = frame.select(self.key).is_duplicated()
+        single = frame.filter(~is_repeated)
+        if single.height < frame.height:
+            single = pl.concat([single, self._best(frame.filter(is_repeated))])
+        return single.sort(self.key, nulls_last=True)
+
+    def _best(self, frame: pl.DataFrame) -> pl.DataFrame:
         order: list[tuple[pl.Expr, bool]] = [
             (pl.col(name).is_not_null(), True) for name in self.prefers
         ]

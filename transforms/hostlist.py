@@ -17,6 +17,8 @@ MAX_HOSTS = 1_000_000
 _WORD = re.compile(r"(?:[^\[\],\s]|\[[0-9,-]*\])+")
 _PART = re.compile(r"\[([^\]]*)\]|([^\[]+)")
 _RANGE = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
+_PLAIN = r"^([^\[\],\s]*)(?:\[([0-9,-]+)\])?$"
+_PLAIN_RANGE = r"^([0-9]{1,9})(?:-([0-9]{1,9}))?$"
 _TAIL = re.compile(r"(.*?)([0-9]{1,18})", re.DOTALL)
 
 
@@ -65,21 +67,65 @@ def expand_each(texts: pl.Series) -> pl.DataFrame:
     Every distinct list is read once, so that a million jobs on five hundred lists are quick.
     """
     distinct = texts.drop_nulls().unique()
+    plain = _expand_plain(distinct)
     hosts: list[list[str] | None] = []
     faults: list[str | None] = []
-    for text in distinct:
+    odd = distinct.filter(~distinct.is_in(plain["text"].implode()))
+    for text in odd:
         try:
             hosts.append(expand(text))
             faults.append(None)
         except HostlistError as error:
             hosts.append(None)
             faults.append(str(error))
-    known = pl.DataFrame(
-        {"text": distinct, "hosts": hosts, "fault": faults},
-        schema={"text": pl.String, "hosts": pl.List(pl.String), "fault": pl.String},
-    )
+    schema = {"text": pl.String, "hosts": pl.List(pl.String), "fault": pl.String}
+    others = pl.DataFrame({"text": odd, "hosts": hosts, "fault": faults}, schema=schema)
+    known = pl.concat([plain.with_columns(fault=pl.lit(None, pl.String)).select(*schema), others])
     asked = texts.rename("text").to_frame()
     return asked.join(known, on="text", how="left", maintain_order="left").drop("text")
+
+
+def _expand_plain(texts: pl.Series) -> pl.DataFrame:
+    """The lists of one word with at most one bracket, at its end, whole columns at once.
+
+    Nearly all lists are so; what is not, or is not sound, is left to `expand`.
+    """
+    parts = (
+        texts.rename("text")
+        .to_frame()
+        .select(
+            "text",
+            pl.col("text").str.extract(_PLAIN, 1).alias("stem"),
+            pl.col("text").str.extract(_PLAIN, 2).str.split(",").alias("item"),
+        )
+    )
+    alone = parts.filter((pl.col("stem") != "") & pl.col("item").is_null())
+    items = parts.filter(pl.col("item").is_not_null()).explode("item", empty_as_null=True)
+    low, high = (pl.col("item").str.extract(_PLAIN_RANGE, group) for group in (1, 2))
+    items = items.with_columns(
+        low=low.cast(pl.Int64, strict=False),
+        high=pl.coalesce(high, low).cast(pl.Int64, strict=False),
+        width=low.str.len_chars(),
+    ).with_columns(count=pl.col("high") - pl.col("low") + 1)
+    is_sound = (pl.col("count").fill_null(0) > 0).all().over("text") & (
+        pl.col("count").sum().over("text") <= MAX_HOSTS
+    )
+    numbers = items.filter(is_sound).with_columns(
+        number=pl.int_ranges("low", pl.col("high") + 1), several=pl.len().over("text") > 1
+    ).explode("number", empty_as_null=True)  # fmt: skip
+    named = numbers.select(
+        "text",
+        "several",
+        hosts=pl.col("stem") + pl.col("number").cast(pl.String).str.zfill(pl.col("width")),
+    )
+    lists = named.group_by("text", maintain_order=True).agg("hosts", pl.col("several").first())
+    once = pl.when("several").then(pl.col("hosts").list.unique(maintain_order=True))
+    return pl.concat(
+        [
+            alone.select("text", pl.concat_list("stem").alias("hosts")),
+            lists.select("text", once.otherwise("hosts").alias("hosts")),
+        ]
+    )
 
 
 def _expand_word(word: str, room: int) -> list[str]:

@@ -28,6 +28,7 @@ COLUMNS = (
 )
 """Columns of sacct, in lower case, that an attempt is made of."""
 
+_MISSED = ("submit", "start", "end", "nodelist")
 _JOB = r"^[0-9]+(?:_(?:[0-9]+|\[[^\]]*\]))?(?:\+[0-9]+)?$"
 _STATE = r"^\s*([A-Za-z_]+)\+?(?:,[A-Za-z_,]+)?(?: by (\S+))?\s*$"
 _EXIT = r"^(\d+):(\d+)$"
@@ -45,16 +46,16 @@ _NO_LIMIT = ("unlimited", "partition_limit")
 def named(rows: pl.DataFrame) -> pl.DataFrame:
     """Every column of COLUMNS, null where the file has none or tells no value.
 
-    `is_absent` lists the columns that the file lacks. The id is JobID, which names array tasks
-    and parts of heterogeneous jobs, and JobIDRaw only where that is missing.
+    `lacks_<name>` says of a column that the file has none. The id is JobID, which names array tasks and parts of heterogeneous jobs, and JobIDRaw only
+    where that is missing.
     """
-    absent = [name for name in COLUMNS if name not in rows.columns]
-    rows = rows.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
-    plain = (pl.col(name).str.strip_chars() for name in _NAMES)
+    found = [name for name in COLUMNS if name in rows.columns]
+    plain = {name: pl.col(name).str.strip_chars() for name in found if name in _NAMES}
     return rows.with_columns(
-        *(pl.when(~name.is_in(["", "(null)"])).then(name) for name in plain),
-        *(text.told(pl.col(name)) for name in COLUMNS if name not in _NAMES),
-        pl.lit(absent, pl.List(pl.String)).alias("is_absent"),
+        *(pl.when(~name.is_in(["", "(null)"])).then(name) for name in plain.values()),
+        *(text.told(pl.col(name)) for name in found if name not in _NAMES),
+        *(pl.lit(None, pl.String).alias(name) for name in COLUMNS if name not in found),
+        *(pl.lit(name not in found).alias(f"lacks_{name}") for name in _MISSED),
     ).with_columns(pl.col("jobid").fill_null(pl.col("jobidraw")))
 
 
@@ -111,12 +112,12 @@ def _with_times(rows: pl.DataFrame, zone: str) -> pl.DataFrame:
         pl.col("suspended")
     ).fill_null(0)
     end = (
-        pl.when(pl.col("is_absent").list.contains("end"))
+        pl.when(pl.col("lacks_end"))
         .then(pl.col("start_at") + pl.duration(seconds=lasted_s))
         .otherwise("end_at")
     )
     rows = rows.with_columns(ended=pl.when(~pl.col("state").is_in(_UNFINISHED)).then(end))
-    had_no_host = pl.col("nodelist").is_null() & ~pl.col("is_absent").list.contains("nodelist")
+    had_no_host = pl.col("nodelist").is_null() & ~pl.col("lacks_nodelist")
     never_began = (pl.col("state") == "PENDING") | (
         had_no_host & (pl.col("ended") == pl.col("start_at"))
     )
@@ -125,21 +126,22 @@ def _with_times(rows: pl.DataFrame, zone: str) -> pl.DataFrame:
 
 def _with_counts(rows: pl.DataFrame) -> pl.DataFrame:
     """Nodes, CPUs and GPUs of the allocation; of the request while there is no allocation."""
-    tres = pl.col("alloctres").fill_null(pl.col("reqtres"))
-    numbers = {name: text.whole(pl.col(name)) for name in _NUMBERS}
+    tres = rows["alloctres"].fill_null(rows["reqtres"])
+    in_tres = {
+        name: text.per_distinct(tres, lambda said, name=name: text.tres_count(said, name))  # type: ignore[misc]
+        for name in ("node", "cpu")
+    }
+    numbers = {name: text.per_distinct(rows[name], text.whole) for name in _NUMBERS}
     rows = rows.with_columns(
-        *(
-            text.per_distinct(rows[name], text.tres_gpus).alias(f"{name}_gpus")
-            for name in (*_TRES,)
-        ),
+        *(text.per_distinct(rows[name], text.tres_gpus).alias(f"{name}_gpus") for name in _TRES),
         *(number.alias(f"{name}_read") for name, number in numbers.items()),
         node_count=pl.coalesce(
             numbers["nnodes"],
             numbers["allocnodes"],
-            text.tres_count(tres, "node"),
+            in_tres["node"],
             pl.col("nodes").list.len().cast(pl.UInt32),
         ),
-        cpus=pl.coalesce(numbers["ncpus"], numbers["alloccpus"], text.tres_count(tres, "cpu")),
+        cpus=pl.coalesce(numbers["ncpus"], numbers["alloccpus"], in_tres["cpu"]),
     )
     return rows.with_columns(
         gpus=pl.coalesce(
@@ -195,9 +197,7 @@ def _fault() -> pl.Expr:
         "ExitCode": pl.col("exitcode").is_not_null() & pl.col("exit_code").is_null(),
         "Timelimit": has_limit & pl.col("time_limit_s").is_null(),
     }
-    has_no_times = pl.col("is_absent").list.contains("submit") & pl.col("is_absent").list.contains(
-        "start"
-    )
+    has_no_times = pl.col("lacks_submit") & pl.col("lacks_start")
     return pl.coalesce(
         pl.when(pl.col("job_id").is_null()).then(pl.lit("JobID: not told")),
         *(

@@ -26,18 +26,21 @@ def decode(data: bytes) -> str:
     return data.decode("utf-8", "replace").removeprefix("\ufeff")
 
 
-def numbered_lines(data: bytes) -> pl.DataFrame:
-    """Every line with its 1-based number (`line_no`, `line`), without its line end.
+def numbered_lines(data: bytes, first: int = 1) -> pl.DataFrame:
+    """Every line with its number (`line_no`, `line`), without its line end.
 
-    Only the line feed ends a line: names may hold any other control character.
+    Only the line feed ends a line: names may hold any other control character. `first` is the
+    number of the first line, 1 but where `data` goes on with a text.
     """
-    chunks = [
-        pl.Series("line", [decode(chunk)]).str.split("\n").explode() for chunk in _chunks(data)
-    ]
-    if not chunks:
-        return pl.DataFrame(schema=LINES_SCHEMA)
-    lines = pl.concat(chunks).to_frame().with_columns(pl.col("line").str.strip_suffix("\r"))
-    return lines.with_row_index("line_no", 1).cast({"line_no": pl.UInt32})
+    lines = pl.Series("line", [], pl.String)
+    for chunk in _chunks(data):
+        said = chunk.decode("utf-8", "replace")
+        said = said if len(lines) or first > 1 else said.removeprefix("\ufeff")
+        lines.append(pl.Series("line", [said]).str.split("\n").explode(empty_as_null=True))
+    numbered = lines.to_frame()
+    if b"\r" in data:
+        numbered = numbered.with_columns(pl.col("line").str.strip_suffix("\r"))
+    return numbered.with_row_index("line_no", first).cast({"line_no": pl.UInt32})
 
 
 def told(text: pl.Expr) -> pl.Expr:
@@ -123,6 +126,8 @@ def per_distinct(texts: pl.Series, read: Callable[[pl.Expr], pl.Expr]) -> pl.Ser
     """Apply a costly reading once to each distinct text of a column that repeats itself."""
     asked = texts.rename("text").to_frame()
     answers = asked.unique().with_columns(read(pl.col("text")).alias("value"))
+    if len(answers) == 1:
+        return answers["value"].new_from_index(0, len(texts))
     joined = asked.join(answers, on="text", how="left", nulls_equal=True, maintain_order="left")
     return joined["value"]
 
