@@ -24,6 +24,9 @@ def file_away(lake: Lake, taken: list[Taken], now: datetime) -> dict[str, int]:
     for name in sorted({name for one in arrived for name in one.parsed.frames}):
         frames = [one.parsed.frames[name] for one in arrived if name in one.parsed.frames]
         gained[name] = lake.merge(BY_NAME[name], pl.concat(frames))
+    for spool in (one.spool for one in arrived if one.spool):
+        for table in spool.tables():
+            gained[table.name] += sum(lake.merge(table, rows) for rows in spool.partitions(table))
     hashes = [one.held.sha256 for one in taken]
     for table, part in ((observed.REJECTS, "rejects"), (observed.UNKNOWN_METRICS, "unknown")):
         notes = [_note(getattr(one.parsed, part), one, now) for one in taken]

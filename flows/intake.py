@@ -35,6 +35,7 @@ class Intake:
         self._lake, self._options, self._said, self._now = lake, options, said, now
         arrivals = lake.read(observed.ARRIVALS).select("sha256", "source")
         self._known: dict[str, str] = dict(arrivals.iter_rows())
+        self._staging = None if options.is_dry_run else lake.staging
         self._taken: list[Taken] = []
         self._weight = 0
         self._files: list[FileReport] = []
@@ -51,6 +52,7 @@ class Intake:
     ) -> None:
         if kind is None:
             self._write()
+        self._drop()
 
     def report(self) -> IngestReport:
         return IngestReport(self._files, dict(self._gained))
@@ -82,24 +84,30 @@ class Intake:
 
     def _take(self, held: Held, source: str) -> None:
         self._known[held.sha256] = source
-        one = take(held, known.named(source, self._options), self._options, self._said)
+        reader = known.named(source, self._options)
+        one = take(held, reader, self._options, self._said, self._staging)
         self._files.append(reports.of_file(one))
         self._keep(one)
 
     def _keep(self, one: Taken) -> None:
         if self._options.is_dry_run:
-            one.held.close()
+            one.close()
             return
         self._taken.append(one)
-        self._weight += one.held.size
-        if self._weight > BATCH_BYTES:
+        self._weight += BATCH_BYTES if one.spool else one.held.size
+        if self._weight >= BATCH_BYTES:
             self._write()
 
     def _write(self) -> None:
-        if self._taken:
-            self._gained.update(filing.file_away(self._lake, self._taken, self._now))
+        try:
+            if self._taken:
+                self._gained.update(filing.file_away(self._lake, self._taken, self._now))
+        finally:
+            self._drop()
+
+    def _drop(self) -> None:
         for one in self._taken:
-            one.held.close()
+            one.close()
         self._taken, self._weight = [], 0
 
     # archives
@@ -153,8 +161,7 @@ class Intake:
             return ""
         try:
             at = _own_time(member.modified, archive.modified)
-            staging = None if self._options.is_dry_run else self._lake.staging
-            held = hold_member(name, member.stream, at, archive.budget, staging)
+            held = hold_member(name, member.stream, at, archive.budget, self._staging)
         except TornError as error:
             return str(error)
         self._sort(held, depth)

@@ -1,19 +1,24 @@
 """One file read and held to its promises: what it says, or why it is refused whole."""
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 
-from flows import settings
+from flows import pieces, settings
 from flows.errors import RefusedError
 from flows.holding import Held
+from flows.packing import Budget
+from flows.pieces import Spool
 from transforms.contract import Table
 from transforms.sources.base import Origin, Parsed, Source, rejects
 from transforms.tables import BY_NAME
 
 LARGEST = 2 * 1024**3  # bytes of text that are parsed in one go
+COUNTS = ("records", "accepted", "rejected", "ignored")
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # a clock before it was never set
 
 
@@ -41,13 +46,36 @@ class Taken:
     modified: datetime
     parsed: Parsed
     is_whole_refused: bool
+    rows: Mapping[str, int] = field(default_factory=dict)
+    spool: Spool | None = None  # of a large file, instead of the parsed frames
+
+    def close(self) -> None:
+        self.held.close()
+        if self.spool:
+            self.spool.close()
 
 
-def take(held: Held, source: Source, options: Options, said: settings.Settings) -> Taken:
-    """Read one file; what cannot be taken at all is a refusal with its reason."""
+def take(
+    held: Held, source: Source, options: Options, said: settings.Settings, staging: Path | None
+) -> Taken:
+    """Read one file; what cannot be taken at all is a refusal with its reason.
+
+    The rows of a large file are spooled below `staging`, if there is one, as far as its source
+    can be read in pieces.
+    """
     origin = origin_of(held, options, said)
+    spool: Spool | None = None
     try:
-        parsed = _parse(source, held.text().read_all(LARGEST), origin)
+        text = held.text()
+        start = text.read(pieces.PIECE + 1)
+        text.check()
+        if len(start) > pieces.PIECE and source.pieces:
+            spool = Spool.within(staging, source.settle) if staging else None
+            parsed, rows = _parse_in_pieces(source, held, start, origin, spool)
+        else:
+            data = start + text.read_all(LARGEST - len(start))
+            parsed = _kept(lambda: source.parse(data, origin))
+            rows = {name: frame.height for name, frame in sorted(parsed.frames.items())}
         held.check()
         if parsed.rejected > options.max_reject_share * max(parsed.records, 1):
             raise RefusedError(
@@ -55,8 +83,40 @@ def take(held: Held, source: Source, options: Options, said: settings.Settings) 
                 f"share of {options.max_reject_share:g}: wrong source or broken file"
             )
     except RefusedError as error:
+        if spool:
+            spool.close()
         return refused(held, source.name, origin.modified, [(str(error), "")])
-    return Taken(held, source.name, origin.modified, parsed, False)
+    except BaseException:
+        if spool:
+            spool.close()
+        raise
+    return Taken(held, source.name, origin.modified, parsed, False, rows, spool)
+
+
+def _parse_in_pieces(
+    source: Source, held: Held, start: bytes, origin: Origin, spool: Spool | None
+) -> tuple[Parsed, dict[str, int]]:
+    """Rejects and counts of all pieces, and of their rows, which go to the spool."""
+    assert source.pieces
+    reading = source.pieces(start, origin)
+    for block in pieces.blocks(held.text(Budget(held.size))):
+        reading.survey(block)
+    told: list[pl.DataFrame] = []
+    counts: Counter[str] = Counter()
+    rows: Counter[str] = Counter()
+    for piece in pieces.cut_up(held.text(), reading):
+        parsed = _kept(lambda piece=piece: reading.parse(piece))  # type: ignore[misc]
+        told.append(parsed.rejects)
+        counts.update({name: getattr(parsed, name) for name in COUNTS})
+        if counts["rejected"] > pieces.MOST_REJECTS:
+            raise RefusedError(
+                f"more than {pieces.MOST_REJECTS:,} records refused: wrong source or broken file"
+            )
+        if spool:
+            spool.add(parsed.frames)
+        rows.update({name: frame.height for name, frame in parsed.frames.items()})
+    whole = Parsed({}, pl.concat(told), **{name: counts[name] for name in COUNTS})  # type: ignore[arg-type]
+    return whole, dict(sorted(rows.items()))
 
 
 def refused(held: Held, source: str, modified: datetime, why: list[tuple[str, str]]) -> Taken:
@@ -81,10 +141,10 @@ def origin_of(held: Held, options: Options, said: settings.Settings) -> Origin:
     )
 
 
-def _parse(source: Source, data: bytes, origin: Origin) -> Parsed:
+def _kept(parse: Callable[[], Parsed]) -> Parsed:
     """Parse, and hold the parser to its own promises: a fault of ours must not stop an ingest."""
     try:
-        parsed = source.parse(data, origin)
+        parsed = parse()
         if parsed.records != parsed.accepted + parsed.rejected + parsed.ignored:
             raise ValueError(
                 f"{parsed.records} records, but {parsed.accepted} accepted, "

@@ -58,6 +58,6 @@ def of_file(one: Taken) -> FileReport:
         accepted=parsed.accepted,
         rejected=parsed.rejected,
         ignored=parsed.ignored,
-        rows={name: frame.height for name, frame in sorted(parsed.frames.items())},
+        rows=one.rows,
         reasons=dict(sorted(reasons.items())),
     )

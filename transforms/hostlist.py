@@ -78,9 +78,13 @@ def expand_each(texts: pl.Series) -> pl.DataFrame:
         except HostlistError as error:
             hosts.append(None)
             faults.append(str(error))
-    schema = {"text": pl.String, "hosts": pl.List(pl.String), "fault": pl.String}
+    schema = pl.Schema(
+        [("text", pl.String()), ("hosts", pl.List(pl.String)), ("fault", pl.String())]
+    )
     others = pl.DataFrame({"text": odd, "hosts": hosts, "fault": faults}, schema=schema)
-    known = pl.concat([plain.with_columns(fault=pl.lit(None, pl.String)).select(*schema), others])
+    known = pl.concat(
+        [plain.with_columns(fault=pl.lit(None, pl.String)).select(schema.names()), others]
+    )
     asked = texts.rename("text").to_frame()
     return asked.join(known, on="text", how="left", maintain_order="left").drop("text")
 

@@ -7,6 +7,7 @@ because it is none of the source's business, and the three add up to the records
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 import polars as pl
 
@@ -42,12 +43,33 @@ class Parsed:
     ignored: int = 0
 
 
+class Reading(Protocol):
+    """One file read piece by piece, in order, to the rows, rejects and counts of it in one go.
+
+    survey  is shown every block of the file, cut at line feeds, before the first piece is read
+    cut     says after how many bytes of what is left of the file a piece may end, 0 for not yet
+    """
+
+    def survey(self, block: bytes) -> None: ...
+
+    def cut(self, block: bytes) -> int: ...
+
+    def parse(self, piece: bytes) -> Parsed: ...
+
+
+def as_they_are(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows
+
+
 @dataclass(frozen=True)
 class Source:
     """One file format.
 
     sniff  looks at the first 64 KiB (decoded, bad bytes replaced) and the file name; says how sure
            it is: 0 not mine, 1 could be, 2 surely. Two sources equally sure is an error to the user.
+    pieces  begins a Reading of a file that is too large to hold, given how it starts
+    settle  makes the rows of all pieces, in the order of the file, what they are in one go; asked
+            for all rows of one file and partition of a table
     """
 
     name: str
@@ -56,6 +78,8 @@ class Source:
     makes: tuple[Table, ...]
     sniff: Callable[[str, str], int]
     parse: Callable[[bytes, Origin], Parsed]
+    pieces: Callable[[bytes, Origin], Reading] | None = None
+    settle: Callable[[pl.DataFrame], pl.DataFrame] = as_they_are
     is_bulk: bool = False  # bulk samples keep their arrival record, not their landed bytes
 
 

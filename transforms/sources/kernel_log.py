@@ -8,6 +8,7 @@ and only what is left is stamped and read.
 """
 
 import re
+from collections.abc import Callable
 
 import polars as pl
 
@@ -16,6 +17,7 @@ from transforms.sources.base import Origin, Parsed, Source, rejects
 from transforms.sources.kernel_patterns import (
     CONTINUES,
     LOST_HEAD,
+    LOST_NOTICE,
     LOST_TAIL,
     NUMBERED,
     PATTERNS,
@@ -23,7 +25,7 @@ from transforms.sources.kernel_patterns import (
     STARTS,
     VIRTUAL,
 )
-from transforms.sources.kernel_stamps import STAMPED, SYSLOG, stamp
+from transforms.sources.kernel_stamps import STAMPED, SYSLOG, TICKS, Boots, stamp_within
 from transforms.sources.text import numbered_lines
 from transforms.tables.observed import KERNEL_EVENTS, KERNEL_KINDS
 
@@ -40,16 +42,57 @@ _FOUND = pl.Schema(
 def parse(data: bytes, origin: Origin) -> Parsed:
     """Read every record that says a fault or a sign of one; see the module's docstring."""
     lines = numbered_lines(data)
+    return _read(lines, _marks(lines), lambda: Boots.of(lines).dated(origin), origin)
+
+
+class KernelReading:
+    """A `Reading`: boots are found in the whole file first; a lost GPU's notice stays whole."""
+
+    def __init__(self, head: bytes, origin: Origin) -> None:
+        self._origin = origin
+        self._boots, self._lines_seen = Boots(), 0
+        self._mark, self._next_line = _marks(numbered_lines(b"")), 1
+
+    def survey(self, block: bytes) -> None:
+        if TICKS.search(block):
+            self._boots.see(numbered_lines(block, self._lines_seen + 1))
+        self._lines_seen += block.count(b"\n")
+
+    def cut(self, block: bytes) -> int:
+        ends = [len(block)]  # of the lines after the piece's last one, latest first
+        while (end := block.rfind(b"\n", 0, ends[-1])) >= 0:
+            ends.append(end)
+            last = ends[max(len(ends) - _LOST_SPAN - 1, 0)]
+            if last < len(block) and LOST_NOTICE not in block[end + 1 : last + 1]:
+                return last + 1
+        return 0
+
+    def parse(self, piece: bytes) -> Parsed:
+        lines = numbered_lines(piece, self._next_line)
+        self._next_line += lines.height
+        marks = pl.concat([self._mark, _marks(lines)])
+        self._mark = marks.tail(1)
+        return _read(lines, marks, lambda: self._boots.dated(self._origin), self._origin)
+
+
+def settle(rows: pl.DataFrame) -> pl.DataFrame:
+    """Number the repeats of a record over all pieces of a file."""
+    return rows.sort("line_no").with_columns(_repeat().alias("repeat"))
+
+
+def _read(
+    lines: pl.DataFrame, marks: pl.DataFrame, boots: Callable[[], pl.DataFrame], origin: Origin
+) -> Parsed:
     line = pl.col("line")
     continues = lines.get_column("line").str.contains(CONTINUES) & ~lines.get_column(
         "line"
     ).str.contains(STARTS)
     is_blank = lines.get_column("line").str.contains(r"^\s*$")
     candidates = lines.filter(line.str.contains_any(list(SIGNATURES), ascii_case_insensitive=True))
-    stamped = stamp(candidates, lines, origin).filter(pl.col("message").is_not_null())
+    stamped = stamp_within(candidates, boots, origin).filter(pl.col("message").is_not_null())
     found = _without_virtual(_found(stamped))
     refused = found.filter(pl.col("trouble").is_not_null())
-    events = _events(found.filter(pl.col("trouble").is_null()), lines, origin)
+    events = _events(found.filter(pl.col("trouble").is_null()), marks, origin)
     accounted = set(events["line_no"]) | set(refused["line_no"]) if continues.any() else set()
     loose = [n for n in lines.filter(continues)["line_no"] if n in accounted]
     records = len(lines) - int((continues | is_blank).sum()) + len(loose)
@@ -134,7 +177,7 @@ def _without_virtual(found: pl.DataFrame) -> pl.DataFrame:
     return found.filter(~(is_link & pl.col("device").fill_null("").str.contains(VIRTUAL)))
 
 
-def _events(found: pl.DataFrame, lines: pl.DataFrame, origin: Origin) -> pl.DataFrame:
+def _events(found: pl.DataFrame, marks: pl.DataFrame, origin: Origin) -> pl.DataFrame:
     """Shape what was found as rows of kernel_events."""
     detail = pl.concat_str("scope", "detail", separator=", ", ignore_nulls=True)
     rows = found.sort("line_no").with_columns(
@@ -146,15 +189,22 @@ def _events(found: pl.DataFrame, lines: pl.DataFrame, origin: Origin) -> pl.Data
         _address(pl.col("device").fill_null("")).alias("device"),
         detail.str.strip_chars().alias("detail"),
     )
-    # Identical records of one file are told apart by their order in it.
-    repeat = pl.int_range(pl.len(), dtype=pl.UInt32).over(*KERNEL_EVENTS.key[:-1])
-    marks = lines.filter(pl.col("line").str.contains(_BOOT_MARK)).select(
-        "line_no", pl.col("line").str.extract(_BOOT_MARK).alias("boot_id")
-    )
     return KERNEL_EVENTS.conform(
-        rows.with_columns(repeat.alias("repeat"))
-        .join_asof(marks.sort("line_no"), on="line_no")
+        rows.with_columns(_repeat().alias("repeat"))
+        .join_asof(marks, on="line_no")
         .select(KERNEL_EVENTS.dtypes.names())
+    )
+
+
+def _repeat() -> pl.Expr:
+    """Identical records of one file are told apart by their order in it."""
+    return pl.int_range(pl.len(), dtype=pl.UInt32).over(*KERNEL_EVENTS.key[:-1])
+
+
+def _marks(lines: pl.DataFrame) -> pl.DataFrame:
+    """Where the journal says that a boot begins, and which: line_no, boot_id."""
+    return lines.filter(pl.col("line").str.contains(_BOOT_MARK)).select(
+        "line_no", pl.col("line").str.extract(_BOOT_MARK).alias("boot_id")
     )
 
 
@@ -192,4 +242,6 @@ SOURCE = Source(
     makes=(KERNEL_EVENTS,),
     sniff=sniff,
     parse=parse,
+    pieces=KernelReading,
+    settle=settle,
 )

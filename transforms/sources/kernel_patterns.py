@@ -113,6 +113,7 @@ NUMBERED = r"\bS?Xid \("
 """Lines that claim to carry a number: refused, not ignored, when it cannot be read."""
 
 LOST_HEAD = rf"NVRM: The NVIDIA GPU {_DEVICE}"
+LOST_NOTICE = b"The NVIDIA GPU"
 LOST_TAIL = r"NVRM: .*?(?P<detail>fallen off the bus.*)"
 """The driver's notice of a lost GPU that it never started: begun by a head, ended by a tail."""
 

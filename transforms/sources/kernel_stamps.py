@@ -17,6 +17,8 @@ line is taken to be as old as the file, and a file that goes through several boo
 backwards, each boot ending no later than the next began.
 """
 
+import re
+from collections.abc import Callable
 from datetime import UTC as UTC_ZONE
 from datetime import datetime, timedelta
 
@@ -57,6 +59,8 @@ STAMPED = r"|".join(
     )
 )
 """Lines that only a kernel log or syslog holds."""
+TICKS = re.compile(rb"\[ *\d{1,10}\.\d{1,9}\]|^[^\n]{0,60}\d,\d+,\d+,[^;\n]{1,64};", re.MULTILINE)
+"""What stands in every text that has a line with time since boot."""
 SYSLOG = r"^\s*(?:<\d{1,3}>)?(?:[A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+|\d{9,10}\.\d+) \S+ \S+: "
 
 # Facility and level that `dmesg -x` and raw buffers put in front.
@@ -75,9 +79,16 @@ _GROUPS = (
 
 
 def stamp(candidates: pl.DataFrame, lines: pl.DataFrame, origin: Origin) -> pl.DataFrame:
+    """As `stamp_within`, with the boots found in `lines`, the whole file."""
+    return stamp_within(candidates, lambda: Boots.of(lines).dated(origin), origin)
+
+
+def stamp_within(
+    candidates: pl.DataFrame, boots: Callable[[], pl.DataFrame], origin: Origin
+) -> pl.DataFrame:
     """Add at, clock, node, message and trouble to `candidates` (line_no, line).
 
-    `lines` is the whole file, in which boots are found. `trouble` says why a stamp cannot be
+    `boots` gives `Boots.dated` of the whole file; it is asked only where needed. `trouble` says why a stamp cannot be
     read, else null; `message` is null where another program than the kernel speaks.
     """
     rest = candidates.with_columns(pl.col("line").str.replace(_PREFIX, "").alias("body"))
@@ -93,7 +104,7 @@ def stamp(candidates: pl.DataFrame, lines: pl.DataFrame, origin: Origin) -> pl.D
         rest = rest.filter(~fits)
     bare = rest.with_columns(pl.lit("bare").alias("form"), pl.col("body").alias("message"))
     said = pl.concat([*parts, _complete(bare)])
-    return _settle(_instants(said, lines, origin), origin).sort("line_no")
+    return _settle(_instants(said, boots, origin), origin).sort("line_no")
 
 
 def _complete(part: pl.DataFrame) -> pl.DataFrame:
@@ -101,7 +112,9 @@ def _complete(part: pl.DataFrame) -> pl.DataFrame:
     return part.with_columns(missing).select("line_no", "line", "form", *_GROUPS)
 
 
-def _instants(said: pl.DataFrame, lines: pl.DataFrame, origin: Origin) -> pl.DataFrame:
+def _instants(
+    said: pl.DataFrame, boots: Callable[[], pl.DataFrame], origin: Origin
+) -> pl.DataFrame:
     """Put the pieces of each stamp together as `at`, with the clock they stand on."""
     modified = pl.lit(origin.modified).cast(UTC)
     fraction = pl.col("fraction").fill_null("").str.pad_end(6, "0").str.slice(0, 6)
@@ -128,7 +141,7 @@ def _instants(said: pl.DataFrame, lines: pl.DataFrame, origin: Origin) -> pl.Dat
     since_epoch = pl.from_epoch(pl.col("epoch").cast(pl.Int64)).cast(UTC)
     stamped = stamped.with_columns(pl.coalesce("at", since_epoch).alias("at"))
     stamped = _with_years(stamped, origin).with_columns((pl.col("at") + micros).alias("at"))
-    stamped = _with_boots(stamped, lines, origin)
+    stamped = _with_boots(stamped, boots)
     no_stamp = (pl.col("form") == "bare") | (
         (pl.col("form") == "rfc5424") & pl.col("date").is_null()
     )
@@ -162,50 +175,89 @@ def _with_years(stamped: pl.DataFrame, origin: Origin) -> pl.DataFrame:
     return pl.concat([stamped.filter(~lacks_year), found.select(stamped.columns)])
 
 
-def _with_boots(stamped: pl.DataFrame, lines: pl.DataFrame, origin: Origin) -> pl.DataFrame:
+def _with_boots(stamped: pl.DataFrame, boots: Callable[[], pl.DataFrame]) -> pl.DataFrame:
     """Turn time since boot into instants; see the module's docstring for the anchoring."""
     since_boot = pl.col("form").is_in(["uptime", "kmsg"])
     clocked = stamped.with_columns(pl.lit("stamped").alias("clock"))
     if clocked.filter(since_boot).is_empty():
         return clocked
-    boots = _boots(lines, origin)
+    since = pl.coalesce(_since(pl.col("seconds"), pl.col("fraction")), _whole("uptime_us"))
     ticking = (
         clocked.filter(since_boot)
         .drop("at", "clock")
         .sort("line_no")
-        .join_asof(boots.sort("line_no"), on="line_no")
-        .with_columns((pl.col("booted") + pl.duration(microseconds=pl.col("since"))).alias("at"))
+        .join_asof(boots(), on="line_no")
+        .with_columns((pl.col("booted") + pl.duration(microseconds=since)).alias("at"))
     )
     return pl.concat([clocked.filter(~since_boot), ticking.select(clocked.columns)])
 
 
-def _boots(lines: pl.DataFrame, origin: Origin) -> pl.DataFrame:
-    """Find, for each line that tells time since boot, when its boot was: line_no, since, booted."""
-    body = pl.col("line").str.replace(_PREFIX, "")
-    uptime = body.str.extract_groups(_UPTIME)
-    fraction = uptime.struct.field("fraction").str.pad_end(6, "0").str.slice(0, 6)
-    since = uptime.struct.field("seconds").cast(pl.Int64) * _SECOND + fraction.cast(pl.Int64)
-    ticks = lines.select(
-        "line_no",
-        pl.coalesce(since, body.str.extract(_KMSG).cast(pl.Int64)).alias("since"),
-    ).drop_nulls()
-    # Processors log slightly out of order; only a real fall is another boot.
-    is_new = (pl.col("since").shift(1) - pl.col("since") > _SECOND).fill_null(False)
-    ticks = ticks.with_columns(is_new.cast(pl.Int64).cum_sum().alias("boot"))
-    boots = ticks.group_by("boot").agg(pl.col("since").last().alias("lasted")).sort("boot")
-    is_last = pl.col("boot") == pl.col("boot").max()
-    if origin.booted is None:
-        end, later = origin.modified, pl.col("lasted")
-    else:
-        end, later = origin.booted, pl.when(is_last).then(0).otherwise("lasted")
-    before_end = later.cum_sum(reverse=True)
-    clock = "anchored" if origin.booted is None else "boot"
-    boots = boots.select(
-        "boot",
-        (pl.lit(end).cast(UTC) - pl.duration(microseconds=before_end)).alias("booted"),
-        pl.when(is_last).then(pl.lit(clock)).otherwise(pl.lit("anchored")).alias("clock"),
-    )
-    return ticks.join(boots, on="boot", how="left").select("line_no", "since", "booted", "clock")
+def _since(seconds: pl.Expr, fraction: pl.Expr) -> pl.Expr:
+    """Microseconds since boot."""
+    part = fraction.str.pad_end(6, "0").str.slice(0, 6).cast(pl.Int64)
+    return seconds.cast(pl.Int64) * _SECOND + part
+
+
+def _whole(name: str) -> pl.Expr:
+    return pl.col(name).cast(pl.Int64)
+
+
+class Boots:
+    """The boots that a file goes through, found in its lines from first to last."""
+
+    def __init__(self) -> None:
+        self._began: list[tuple[int, int]] = []  # first line that tells time since boot, last time
+
+    @classmethod
+    def of(cls, lines: pl.DataFrame) -> "Boots":
+        boots = cls()
+        boots.see(lines)
+        return boots
+
+    def see(self, lines: pl.DataFrame) -> None:
+        """Go on with numbered lines; what follows a boot's last time by a fall is another boot."""
+        body = pl.col("line").str.replace(_PREFIX, "")
+        uptime = body.str.extract_groups(_UPTIME).struct
+        since = _since(uptime.field("seconds"), uptime.field("fraction"))
+        ticks = lines.select(
+            "line_no",
+            pl.coalesce(since, body.str.extract(_KMSG).cast(pl.Int64)).alias("since"),
+        ).drop_nulls()
+        if ticks.is_empty():
+            return
+        latest = self._began[-1][1] if self._began else ticks["since"][0]
+        # Processors log slightly out of order; only a real fall is another boot.
+        is_new = pl.col("since").shift(1, fill_value=latest) - pl.col("since") > _SECOND
+        boots = (
+            ticks.with_columns(is_new.cast(pl.Int64).cum_sum().alias("boot"))
+            .group_by("boot")
+            .agg(pl.col("line_no").first(), pl.col("since").last())
+            .sort("boot")
+        )
+        for boot, line_no, lasted in boots.iter_rows():
+            if boot == 0 and self._began:
+                self._began[-1] = (self._began[-1][0], lasted)
+            else:
+                self._began.append((line_no, lasted))
+
+    def dated(self, origin: Origin) -> pl.DataFrame:
+        """When each boot was, by the first line that tells of it: line_no, booted, clock."""
+        told = pl.DataFrame(
+            self._began, schema={"line_no": pl.UInt32, "lasted": pl.Int64}, orient="row"
+        )
+        is_last = pl.int_range(pl.len()) == pl.len() - 1
+        if origin.booted is None:
+            end, later = origin.modified, pl.col("lasted")
+        else:
+            end, later = origin.booted, pl.when(is_last).then(0).otherwise("lasted")
+        clock = "anchored" if origin.booted is None else "boot"
+        return told.select(
+            "line_no",
+            (pl.lit(end).cast(UTC) - pl.duration(microseconds=later.cum_sum(reverse=True))).alias(
+                "booted"
+            ),
+            pl.when(is_last).then(pl.lit(clock)).otherwise(pl.lit("anchored")).alias("clock"),
+        )
 
 
 def _settle(stamped: pl.DataFrame, origin: Origin) -> pl.DataFrame:

@@ -7,11 +7,14 @@ Slurm records a node only while it is not simply up. Rows without a node say tha
 registered its resources: they are ignored.
 """
 
+from collections.abc import Callable
+
 import polars as pl
 
 from transforms.sources import text
 from transforms.sources.base import Origin, Parsed, Source, refuse_faulty, rejects
-from transforms.sources.slurm_text import Layout, Listing, find_layout, split_records
+from transforms.sources.slurm_pieces import ListingReading
+from transforms.sources.slurm_text import Listing, Records, find_layout
 from transforms.tables.observed import NODE_STATES
 
 COLUMNS = ("cluster", "nodename", "timestart", "timeend", "state", "reason", "user")
@@ -47,12 +50,16 @@ def sniff(head: str, name: str) -> int:
     return 2 if "timestart" in layout.names else 1
 
 
+def pieces(head: bytes, origin: Origin) -> ListingReading:
+    return ListingReading(head, LISTING, COLUMNS, COLUMNS, _tell, origin)
+
+
 def parse(data: bytes, origin: Origin) -> Parsed:
     """One row per node and state interval; an end of Unknown is still open (null)."""
-    lines = text.numbered_lines(data)
-    layout = find_layout(lines["line"].head(200).to_list(), LISTING)
-    layout = layout or Layout(LISTING, "|", COLUMNS)
-    records = split_records(lines, layout, COLUMNS)
+    return pieces(data, origin).parse(data)
+
+
+def _tell(records: Records, words: Callable[[int], str], origin: Origin) -> Parsed:
     absent = [name for name in COLUMNS if name not in records.rows.columns]
     told = records.rows.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
     told = told.with_columns(text.told(pl.col(name)) for name in COLUMNS if name != "reason")
@@ -60,10 +67,6 @@ def parse(data: bytes, origin: Origin) -> Parsed:
     is_node = pl.col("nodename").is_not_null() | pl.lit("nodename" in absent)
     states = told.filter(is_node)
     read = _node_states(states, origin, absent)
-
-    def words(line_no: int) -> str:
-        return records.text(line_no, lines)
-
     good, refused = refuse_faulty(NODE_STATES, read, words)
     bad = sorted(records.rejects + refused)
     return Parsed(
@@ -108,4 +111,5 @@ SOURCE = Source(
     makes=(NODE_STATES,),
     sniff=sniff,
     parse=parse,
+    pieces=pieces,
 )

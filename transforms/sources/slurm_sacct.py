@@ -7,9 +7,12 @@ Any columns in any order under a header; without one, the 26 columns that XDMoD 
 job has one row an attempt (`--duplicates`), told apart by its submission. Job steps are ignored.
 """
 
-from transforms.sources import slurm_attempts, text
+from collections.abc import Callable
+
+from transforms.sources import slurm_attempts
 from transforms.sources.base import Origin, Parsed, Source, refuse_faulty, rejects
-from transforms.sources.slurm_text import Layout, Listing, find_layout, split_records
+from transforms.sources.slurm_pieces import ListingReading
+from transforms.sources.slurm_text import Listing, Records, find_layout
 from transforms.tables.observed import JOB_ATTEMPTS
 
 BARE_COLUMNS = (
@@ -63,19 +66,19 @@ def sniff(head: str, name: str) -> int:
     return 1 if layout.header is not None and "JobID" not in layout.header else 2
 
 
+def pieces(head: bytes, origin: Origin) -> ListingReading:
+    return ListingReading(head, LISTING, LISTING.bare, slurm_attempts.COLUMNS, _tell, origin)
+
+
 def parse(data: bytes, origin: Origin) -> Parsed:
     """One row per attempt; steps and repeated headers are ignored, the rest is refused by name."""
-    lines = text.numbered_lines(data)
-    layout = find_layout(lines["line"].head(200).to_list(), LISTING)
-    layout = layout or Layout(LISTING, "|", LISTING.bare)
-    records = split_records(lines, layout, slurm_attempts.COLUMNS)
+    return pieces(data, origin).parse(data)
+
+
+def _tell(records: Records, words: Callable[[int], str], origin: Origin) -> Parsed:
     told = slurm_attempts.named(records.rows)
     attempts = told.filter(~told["jobid"].str.contains(".", literal=True).fill_null(False))
     read = slurm_attempts.attempts(attempts, origin)
-
-    def words(line_no: int) -> str:
-        return records.text(line_no, lines)
-
     good, refused = refuse_faulty(JOB_ATTEMPTS, read, words)
     bad = sorted(records.rejects + refused)
     return Parsed(
@@ -95,4 +98,5 @@ SOURCE = Source(
     makes=(JOB_ATTEMPTS,),
     sniff=sniff,
     parse=parse,
+    pieces=pieces,
 )

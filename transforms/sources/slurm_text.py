@@ -97,7 +97,7 @@ class Records:
 
     def text(self, line_no: int, lines: pl.DataFrame) -> str:
         """The record as it came."""
-        return self.texts.get(line_no) or lines["line"][line_no - 1]
+        return self.texts.get(line_no) or lines["line"][line_no - lines["line_no"][0]]
 
 
 def find_layout(first_lines: list[str], listing: Listing) -> Layout | None:
@@ -114,12 +114,15 @@ def find_layout(first_lines: list[str], listing: Listing) -> Layout | None:
     return None
 
 
-def split_records(lines: pl.DataFrame, layout: Layout, wanted: tuple[str, ...]) -> Records:
-    """Cut numbered lines into records; whole columns at once, line by line only where broken."""
+def split_records(
+    lines: pl.DataFrame, layout: Layout, wanted: tuple[str, ...], header_line: int | None = None
+) -> Records:
+    """Cut numbered lines into records; `header_line` is where the header stands if not in them."""
+    # Whole columns at once, line by line only where broken.
     is_header = pl.lit(False) if layout.header is None else pl.col("line") == layout.header
     seen = lines.with_columns(is_header.alias("is_header"))
     headers = seen.filter("is_header")["line_no"].to_list()
-    header_line = headers[0] if headers else 0
+    header_line = (headers[0] if headers else 0) if header_line is None else header_line
     body = seen.filter(~pl.col("is_header"))
     body = body.with_columns(
         pl.col("line").str.split(layout.separator).alias("pieces"),
@@ -140,14 +143,12 @@ def split_records(lines: pl.DataFrame, layout: Layout, wanted: tuple[str, ...]) 
         schema=clean.schema,
         orient="row",
     )
+    before = "stands before the header"
     return Records(
         rows=pl.concat([clean, mended]).sort("line_no"),
-        rejects=[
-            (line_no, "stands before the header" if line_no < header_line else why, text)
-            for line_no, why, text in refused
-        ],
+        rejects=[(n, before if n < header_line else why, text) for n, why, text in refused],
         texts=texts,
-        repeated_headers=max(len(headers) - 1, 0),
+        repeated_headers=sum(line_no > header_line for line_no in headers),
     )
 
 
