@@ -311,7 +311,7 @@ def seen(monkeypatch):
 
     shown = {}
 
-    def recognise(start, name):
+    def recognise(start, name, *sources):
         shown[name] = start
         return ()
 
