@@ -1,4 +1,4 @@
-"""Slurm accounting as JSON (`sacct -a -D --json`, 22.05 to 24.11) to job attempts.
+"""Slurm accounting as JSON (`sacct -a -D --json`, 21.08 to 25.05) to job attempts.
 
     {"jobs": [{"job_id": 34, "state": {"current": ["NODE_FAIL"]}, "time": {"start": 1772434556}}]}
 
@@ -205,7 +205,7 @@ def _tres(tres: dict[str, Any], name: str) -> dict[str, str]:
 
 SOURCE = Source(
     name="slurm_json",
-    title="Slurm accounting: sacct --json, 22.05 to 24.11",
+    title="Slurm accounting: sacct --json, 21.08 to 25.05",
     example='{"jobs": [{"job_id": 34, "cluster": "memphis", "nodes": "gpu[001-006]", "allocation_nodes": 6, "state": {"current": ["NODE_FAIL"], "reason": "None"}, "time": {"submission": 1795416953, "start": 1795416956, "end": 1795417102}}]}',
     makes=(JOB_ATTEMPTS,),
     sniff=sniff,
