@@ -89,6 +89,8 @@ _REFINEMENTS = (
     _Refinement("mce", r"(?i)bank \d+: |events logged|severity: (?:corrected|info)|temperature|throttl", "precursor", PRECURSOR),
     _Refinement("edac", r"\bUE\b|(?i:uncorrect)", "yes"),
     _Refinement("edac", r"\bCE\b|(?i:correct)", "precursor", PRECURSOR),
+    # Corrected says it all: an "Advisory Non-Fatal" error is a corrected one.
+    _Refinement("aer", r"(?i)^corrected error", "precursor", PRECURSOR),
     _Refinement("aer", r"(?i)\(fatal\)|uncorrect\w* fatal|recovery failed|link down", "yes"),
     _Refinement("aer", r"(?i)non-?fatal", "corroborate"),
     _Refinement("aer", r"(?i)\bcorrect", "precursor", PRECURSOR),
