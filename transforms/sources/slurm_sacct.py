@@ -3,8 +3,9 @@
     JobID|JobName|User|Submit|Start|End|State|ExitCode|NNodes|NodeList|AllocTRES
     34|pretrain|ada|2026-03-02T06:55:53|2026-03-02T06:55:56|Unknown|RUNNING|0:0|2|gpu[001-002]|...
 
-Any columns in any order under a header; without one, the 26 columns that XDMoD asks for. A requeued
-job has one row an attempt (`--duplicates`), told apart by its submission. Job steps are ignored.
+Any columns in any order under a header; without one, the 26 columns that XDMoD's shredder asks for,
+or the 25 that it asked for before it knew the QOS. A requeued job has one row an attempt
+(`--duplicates`), told apart by its submission. Job steps are ignored.
 """
 
 from collections.abc import Callable
@@ -53,12 +54,15 @@ LISTING = Listing(
     ),
     keys=("jobid", "jobidraw", "state"),
     keeps=frozenset(slurm_attempts.COLUMNS),
-    bare=tuple(BARE_COLUMNS.split("|")),
+    bare=(
+        tuple(BARE_COLUMNS.split("|")),
+        tuple(name for name in BARE_COLUMNS.split("|") if name != "qos"),
+    ),
 )
 
 
 def sniff(head: str, name: str) -> int:
-    """A header with JobID and State is ours; so is a line of the 26 columns without one."""
+    """A header with JobID and State is ours; so is a line of XDMoD's columns without one."""
     layout = find_layout(head.split("\n")[:200], LISTING)
     if layout is None:
         return 0
@@ -67,7 +71,7 @@ def sniff(head: str, name: str) -> int:
 
 
 def pieces(head: bytes, origin: Origin) -> ListingReading:
-    return ListingReading(head, LISTING, LISTING.bare, slurm_attempts.COLUMNS, _tell, origin)
+    return ListingReading(head, LISTING, LISTING.bare[0], slurm_attempts.COLUMNS, _tell, origin)
 
 
 def parse(data: bytes, origin: Origin) -> Parsed:

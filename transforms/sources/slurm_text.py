@@ -32,7 +32,7 @@ class Listing:
     free     columns of free text, which may hold separators and line breaks
     keys     columns whose form tells a record from a line that only counts like one
     keeps    columns whose values must not depend on the reading
-    bare     the columns of a listing without a header, if the tool's users agree on them
+    bare     the columns of listings without a header, where users agree on them; first fit wins
     """
 
     header: tuple[frozenset[str], ...]
@@ -40,7 +40,7 @@ class Listing:
     free: frozenset[str]
     keys: tuple[str, ...]
     keeps: frozenset[str]
-    bare: tuple[str, ...] = ()
+    bare: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,8 @@ def find_layout(first_lines: list[str], listing: Listing) -> Layout | None:
             names = tuple(name.strip().lower() for name in line.split(found[1]))
             if any(needed <= set(names) for needed in listing.header):
                 return Layout(listing, found[1], names, header=line)
-    bare = Layout(listing, "|", listing.bare)
-    if listing.bare and any(_reading(line, bare) for line in filled):
-        return bare
-    return None
+    bare = (Layout(listing, "|", columns) for columns in listing.bare)
+    return next((one for one in bare if any(_reading(line, one) for line in filled)), None)
 
 
 def split_records(
