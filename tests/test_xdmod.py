@@ -18,12 +18,14 @@ NAMES = "|".join(
         *("NCPUS", "ReqCPUS", "ReqMem", "ReqTRES", "AllocTRES", "Timelimit", "NodeList", "JobName"),
     )
 )
-SOUND = 2  # lines of the case that are whole by themselves
+SOUND = 2
 
 
 @pytest.fixture
 def lines() -> list[str]:
-    return (CASE / "input.psv").read_text(errors="replace").splitlines()[:SOUND]
+    """A sound row, twice: a bar in a job's name would read as one that ends a row of `-p`."""
+    first = (CASE / "input.psv").read_text(errors="replace").splitlines()[0]
+    return [first, first.replace("900|900|", "905|905|")]
 
 
 def attempts(lines: list[str]):
