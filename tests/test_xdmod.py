@@ -23,7 +23,7 @@ SOUND = 2
 
 @pytest.fixture
 def lines() -> list[str]:
-    """A sound row, twice: a bar in a job's name would read as one that ends a row of `-p`."""
+    """A sound row of the case, and another job like it."""
     first = (CASE / "input.psv").read_text(errors="replace").splitlines()[0]
     return [first, first.replace("900|900|", "905|905|")]
 
@@ -43,10 +43,13 @@ def surely(text: str) -> list[str]:
     return [source.name for source in SOURCES if source.sniff(text, "input") == 2]
 
 
-@pytest.mark.parametrize("is_headed", [True, False], ids=["header", "no header"])
-@pytest.mark.parametrize("end", ["", "|"], ids=["-P", "-p"])
-def test_the_26_columns_are_read_with_and_without_a_header(lines, is_headed, end):
-    said = [line + end for line in ([NAMES] if is_headed else []) + lines]
+@pytest.mark.parametrize(
+    ("header", "end"),
+    [([NAMES], ""), ([NAMES], "|"), ([], "")],
+    ids=["-P", "-p", "-P -n"],
+)
+def test_the_26_columns_are_read_with_and_without_a_header(lines, header, end):
+    said = [line + end for line in header + lines]
     assert surely("\n".join(said)) == ["slurm_sacct"]
     assert attempts(said).equals(attempts(lines))
 
