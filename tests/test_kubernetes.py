@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 from lakes import take, write
 
+from flows import warehouse
+from flows.derive import derive
 from flows.lake import Lake
 from transforms.tables import observed
 
@@ -103,3 +106,89 @@ def test_a_pod_seen_running_and_then_ended_is_one_attempt_in_whatever_order(orde
     assert (row["job_id"], row["state"], f"{row['ended']:%T}", row["gpus"], row["nodes"]) == (
         "ml/train", "FAILED", "10:16:05", 16, ["n1", "n2"],
     )  # fmt: skip
+
+
+def told(
+    uid: str, name: str, reason: str, message: str, at: str, kind: str = "Node", **more
+) -> dict:
+    return {
+        "apiVersion": "v1", "kind": "Event", "metadata": {"uid": uid}, "reason": reason,
+        "type": "Warning", "message": message, "count": 1, "firstTimestamp": f"2026-03-02T{at}Z",
+        "lastTimestamp": f"2026-03-02T{at}Z", "involvedObject": {"kind": kind, "name": name},
+        "source": {"component": "kernel-monitor"}, **more,
+    }  # fmt: skip
+
+
+def gpu_node(name: str) -> dict:
+    said = json.loads(node("True", "06:00:00", "12:00:00"))
+    said["metadata"] |= {"name": name, "creationTimestamp": "2026-03-01T00:00:00Z"}
+    return said
+
+
+def gang(restart: int, created: str, ends: dict[str, dict]) -> list[dict]:
+    pods = []
+    for number, (name, status) in enumerate(ends.items()):
+        labels = {"jobset.sigs.k8s.io/jobset-name": "llm", "jobset.sigs.k8s.io/restart-attempt": str(restart)}  # fmt: skip
+        said = pod(status.pop("phase"), name, **status)
+        said["metadata"] |= {
+            "name": f"llm-{number}", "labels": labels, "uid": f"{restart}-{number}",
+            "creationTimestamp": f"2026-03-02T{created}Z",
+        }  # fmt: skip
+        said["status"]["startTime"] = f"2026-03-02T{created}Z"
+        pods.append(said)
+    return pods
+
+
+def test_a_lost_gpu_explains_the_loss_of_the_node_and_of_the_run(tmp_path: Path):
+    """Nodes, events and pods of one cluster, from three dumps to an incident and its cost."""
+    gave_up = {
+        "type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager",
+        "lastTransitionTime": "2026-03-02T10:21:00Z",
+    }  # fmt: skip
+    dumps = {
+        "nodes.json": listed(gpu_node("n1"), gpu_node("n2"), gpu_node("n3")),
+        "events.json": listed(
+            told("e1", "n2", "XidCriticalError", "NVRM: Xid (PCI:0000:3b:00): 79, pid=7, GPU has fallen off the bus.", "10:15:04"),
+            told("e2", "n2", "NodeNotReady", "Node n2 status is now: NodeNotReady", "10:16:10", type="Normal"),
+            *(
+                told(f"p{n}", "llm-0", "Pulled", "Container image already present", f"10:{n:02}:00", kind="Pod",
+                     type="Normal", source={"component": "kubelet", "host": "n2"})
+                for n in range(60)
+            ),
+            told("e3", "n1", "BackOff", "Back-off restarting failed container", "10:15:30",
+                 source={"component": "kubelet", "host": "n1"}),
+        ),
+        "pods.json": listed(
+            *gang(0, "08:00:00", {
+                "n1": {"phase": "Failed", **terminated(1, "10:17:00")},
+                "n2": {"phase": "Failed", "conditions": [gave_up]},
+            }),
+            *gang(1, "10:22:00", {
+                "n1": {"phase": "Succeeded", **terminated(0, "12:00:00")},
+                "n3": {"phase": "Succeeded", **terminated(0, "12:00:00")},
+            }),
+        ),
+    }  # fmt: skip
+    root = tmp_path / "lake"
+    report = take(root, write(tmp_path / "in", dumps), cluster="east")
+    assert report.is_fine
+    derive(root)
+    found = warehouse.query(
+        root,
+        "SELECT node, class, root_code, device, counts, interrupts FROM incidents "
+        "WHERE definition = 'coalesced-180s' ORDER BY node",
+    )
+    assert ("n2", "GPU", 79, "0000:3b:00", True, 1) in found.rows()
+    assert found.filter(pl.col("counts"))["node"].to_list() == ["n2"]
+    stops = warehouse.query(
+        root,
+        "SELECT run, job_id, state, cause, planned, nodes, gpus, allocated_at FROM interruptions",
+    )
+    (stop,) = stops.rows(named=True)
+    assert (stop["job_id"], stop["state"], stop["cause"], stop["planned"]) == ("ml/llm", "NODE_FAIL", "GPU", False)  # fmt: skip
+    assert (stop["nodes"], stop["gpus"], f"{stop['allocated_at']:%H:%M}") == (2, 16, "10:22")
+    assert not warehouse.failed_checks(root).keys() & {
+        "ledger_does_not_sum_to_capacity", "exposure_does_not_add_up", "gpus_oversubscribed",
+        "job_on_a_node_not_in_the_fleet", "failure_without_exposure",
+        "run_ledger_does_not_sum_to_allocations", "counts_of_an_arrival_disagree",
+    }  # fmt: skip

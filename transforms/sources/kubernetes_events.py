@@ -44,7 +44,7 @@ _XID = re.compile(
     rf"(?:\((?:PCI:)?{PCI}[^)]*\))?[\s:=#(-]*(\d{{1,4}})\b"
 )
 _XID_IN_REASON = re.compile(r"(?i)(?<!s)xid[_-]?(\d{1,4})")
-_PCI = re.compile(rf"(?<![0-9a-fA-F:])0*({PCI})(?:\.[0-7])?(?![0-9a-fA-F:])")
+_PCI = re.compile(rf"(?<![0-9a-fA-F])(?<![0-9a-fA-F]:)0*({PCI})(?:\.[0-7])?(?![0-9a-fA-F:])")
 _UUID = re.compile(r"\b(?:GPU|MIG)-[0-9a-f]{8}(?:-[0-9a-f]{4,12}){0,4}\b")
 _PLACED = re.compile(r"(?:[Ss]uccessfully assigned \S+ to|\bon node) (\S+?)[.,]?$")
 _SKEW = timedelta(seconds=1)
