@@ -2,13 +2,15 @@
 
 import polars as pl
 import pytest
-from incident_frames import T0, at, attempt, derived, frame
+from incident_frames import DAY, MIDNIGHT, T0, at, attempt, derived, frame
 
 from transforms import cluster_reasons
 from transforms.codes import COUNTS
 from transforms.reasons import RULES
+from transforms.recipes import Window
 from transforms.reported import agent_reports
 from transforms.tables.observed import CLUSTER_EVENTS
+from transforms.verdicts import verdicts
 
 
 def report(seconds, reason, detail="", level="warning", code=0, **more):
@@ -116,3 +118,27 @@ def test_a_word_in_no_catalogue_is_read_as_text_and_one_that_says_nothing_is_no_
 def test_plans_are_no_signs_even_when_they_name_a_part():
     plan = report(0, "MaintenanceScheduled", "replace GPU 3 after XID 79", level="warning")
     assert signs(plan).is_empty()
+
+
+def test_every_report_is_counted_once_by_what_read_it():
+    window = Window(MIDNIGHT, MIDNIGHT + DAY, MIDNIGHT + 2 * DAY)
+    events = frame(
+        CLUSTER_EVENTS,
+        [
+            report(0, "FailedMount"),
+            report(1, "XidCriticalError", code=79),
+            report(2, "HealthCheck", "GPU count too low"),
+            report(3, "Quux", "zork"),
+            report(4, "Quux", "zork", level="info"),
+            report(5, "Quux", "zork of a gpu"),
+            report(86_400, "Quux", "the day after"),
+        ],
+    )
+    made = verdicts(window, cluster_events=events)["report_verdicts"]
+    assert sorted(made.select("reason", "how", "events", "warnings").rows()) == [
+        ("FailedMount", "catalogue", 1, 1),
+        ("HealthCheck", "text", 1, 1),
+        ("Quux", "text", 1, 1),
+        ("Quux", "unclassified", 2, 1),
+        ("XidCriticalError", "xid", 1, 1),
+    ]

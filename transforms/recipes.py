@@ -6,7 +6,7 @@ from datetime import datetime
 
 import polars as pl
 
-from transforms import exposure, failures, fleet, incidents, ledger, repairs, runs
+from transforms import exposure, failures, fleet, incidents, ledger, repairs, runs, verdicts
 from transforms.contract import Table
 from transforms.ledger.lines import REACH_DAYS
 from transforms.tables import derived as d
@@ -74,6 +74,11 @@ RECIPES: tuple[Recipe, ...] = (
         by=incidents.derive,
         before=incidents.CONTEXT_DAYS,
         after=incidents.CONTEXT_DAYS,
+    ),
+    Recipe(
+        makes=(d.REPORT_VERDICTS,),
+        reads=(o.CLUSTER_EVENTS,),
+        by=verdicts.verdicts,
     ),
     Recipe(
         makes=(d.EXPOSURE,),

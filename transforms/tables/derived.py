@@ -232,6 +232,23 @@ class Sensitivity(dy.Schema):
     incidents = dy.UInt32(description="incidents that began that day under this gap")
 
 
+VERDICTS = ("xid", "catalogue", "text", "unclassified")
+
+
+class ReportVerdicts(dy.Schema):
+    day = dy.Date(primary_key=True, description=DAY)
+    cluster = dy.String(primary_key=True, description="scheduler cluster")
+    reporter = dy.String(primary_key=True, description="who reported")
+    reason = dy.String(primary_key=True, description="machine word of the reports")
+    how = dy.Enum(
+        VERDICTS,
+        primary_key=True,
+        description="what read them: the Xid named, the catalogue of words, the table of free text, or nothing",
+    )
+    events = dy.UInt32(description="reports first seen that day")
+    warnings = dy.UInt32(description="of them more than information")
+
+
 class GpuTime(dy.Schema):
     day = dy.Date(primary_key=True, description=DAY)
     cluster = dy.String(primary_key=True, description="scheduler cluster")
@@ -296,6 +313,12 @@ FAILURES = _derived(
 )
 REPAIRS = _derived(Repairs, "repairs", "node and spell out of service", "day")
 SENSITIVITY = _derived(Sensitivity, "sensitivity", "day and coalescing gap", "day")
+REPORT_VERDICTS = _derived(
+    ReportVerdicts,
+    "report_verdicts",
+    "day, reporter, reason of cluster_events and how they were read",
+    "day",
+)
 GPU_TIME = _derived(
     GpuTime, "gpu_time", "day, run, leaf, cause and incident of the fleet's GPU time", "day"
 )
@@ -313,6 +336,7 @@ ALL = (
     FAILURES,
     REPAIRS,
     SENSITIVITY,
+    REPORT_VERDICTS,
     GPU_TIME,
     RUN_TIME,
 )
