@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -56,6 +56,9 @@ def ingest(
     ] = None,
     max_reject_share: Annotated[float, Parameter(help="Refuse a file worse than this.")] = 1.0,
     dry_run: Annotated[bool, Parameter(help="Say what would be read; write nothing.")] = False,
+    format: Annotated[
+        Literal["table", "csv", "json"], Parameter(help="csv and json list every file.")
+    ] = "table",
     plain: Plain = None,
     as_of: AsOf = None,
 ) -> int:
@@ -81,7 +84,7 @@ def ingest(
         max_reject_share=max_reject_share,
         is_dry_run=dry_run,
     )
-    return verbs.ingest(paths, lake, options, _now(as_of), _is_plain(plain) or dry_run)
+    return verbs.ingest(paths, lake, options, _now(as_of), _is_plain(plain) or dry_run, format)
 
 
 @app.command

@@ -19,8 +19,16 @@ from transforms.contract import ContractError
 SHOWN = 5  # rows of a failed check
 
 
-def ingest(paths: list[Path], root: Path, options: object, now: datetime, is_plain: bool) -> int:
+def ingest(
+    paths: list[Path],
+    root: Path,
+    options: object,
+    now: datetime,
+    is_plain: bool,
+    form: output.Format = "table",
+) -> int:
     from flows import ingest as ingesting
+    from flows import tally
     from flows.reading import Options
 
     options = cast(Options, options)
@@ -32,23 +40,7 @@ def ingest(paths: list[Path], root: Path, options: object, now: datetime, is_pla
         from flows import orchestrate
 
         report = orchestrate.ingest(paths, root, options, now)
-    lines = [
-        [
-            file.file,
-            file.source or file.status,
-            ", ".join(f"{n} {name}" for name, n in file.rows.items()),
-            *map(str, (file.accepted, file.rejected, file.ignored)),
-            "; ".join(_counted(reason, n) for reason, n in file.reasons.items())
-            or (file.status if file.status == "already here" else ""),
-        ]
-        for file in report.files
-    ]
-    heads = ["file", "source", "rows", "accepted", "rejected", "ignored", "reasons"]
-    for line in output.columns(heads, lines, [n in heads[3:6] for n in heads]):
-        tell(line)
-    gained = ", ".join(f"{n:,} {name}" for name, n in report.gained.items() if n)
-    if not options.is_dry_run:
-        tell(f"Gained {gained}." if gained else "Nothing new.")
+    tally.show(report, form, options.is_dry_run)
     return 0 if report.is_fine else 1
 
 
@@ -219,10 +211,6 @@ def _prepare_prefect() -> None:
     from flows.demo import be_discreet
 
     be_discreet()
-
-
-def _counted(reason: str, times: int) -> str:
-    return reason if times == 1 else f"{reason} ({times})"
 
 
 def _value(text: str) -> object:

@@ -94,35 +94,42 @@ def _expand_plain(texts: pl.Series) -> pl.DataFrame:
 
     Nearly all lists are so; what is not, or is not sound, is left to `expand`.
     """
-    parts = (
-        texts.rename("text")
-        .to_frame()
-        .select(
-            "text",
-            pl.col("text").str.extract(_PLAIN, 1).alias("stem"),
-            pl.col("text").str.extract(_PLAIN, 2).str.split(",").alias("item"),
-        )
-    )
-    alone = parts.filter((pl.col("stem") != "") & pl.col("item").is_null())
-    items = parts.filter(pl.col("item").is_not_null()).explode("item", empty_as_null=True)
-    low, high = (pl.col("item").str.extract(_PLAIN_RANGE, group) for group in (1, 2))
+    parts = texts.rename("text").to_frame().with_row_index("list").with_columns(
+        pl.col("text").str.extract_groups(_PLAIN).struct.rename_fields(["stem", "inside"])
+        .struct.unnest()
+    )  # fmt: skip
+    alone = parts.filter((pl.col("stem") != "") & pl.col("inside").is_null())
+    lists = parts.filter(pl.col("inside").is_not_null())
+    items = lists.select(
+        "list", "stem", pl.col("inside").str.split(",").alias("item")
+    ).explode("item", empty_as_null=True)  # fmt: skip
+    said = items["item"].str.extract_groups(_PLAIN_RANGE).struct
+    low, high = said.field("1"), said.field("2")
     items = items.with_columns(
-        low=low.cast(pl.Int64, strict=False),
-        high=pl.coalesce(high, low).cast(pl.Int64, strict=False),
+        low=low.cast(pl.Int64),
+        high=high.fill_null(low).cast(pl.Int64),
         width=low.str.len_chars(),
     ).with_columns(count=pl.col("high") - pl.col("low") + 1)
-    is_sound = (pl.col("count").fill_null(0) > 0).all().over("text") & (
-        pl.col("count").sum().over("text") <= MAX_HOSTS
+    sums = items.group_by("list").agg(
+        ((pl.col("count").fill_null(0) > 0).all() & (pl.col("count").sum() <= MAX_HOSTS)).alias(
+            "is_sound"
+        ),
+        (pl.len() > 1).alias("several"),
     )
-    numbers = items.filter(is_sound).with_columns(
-        number=pl.int_ranges("low", pl.col("high") + 1), several=pl.len().over("text") > 1
+    sound = items.join(sums.filter("is_sound"), on="list", maintain_order="left")
+    numbers = sound.with_columns(
+        number=pl.int_ranges("low", pl.col("high") + 1)
     ).explode("number", empty_as_null=True)  # fmt: skip
     named = numbers.select(
-        "text",
+        "list",
         "several",
         hosts=pl.col("stem") + pl.col("number").cast(pl.String).str.zfill(pl.col("width")),
     )
-    lists = named.group_by("text", maintain_order=True).agg("hosts", pl.col("several").first())
+    lists = (
+        named.group_by("list", maintain_order=True)
+        .agg("hosts", pl.col("several").first())
+        .join(lists.select("list", "text"), on="list", maintain_order="left")
+    )
     once = pl.when("several").then(pl.col("hosts").list.unique(maintain_order=True))
     return pl.concat(
         [

@@ -15,23 +15,21 @@ import polars as pl
 from transforms.contract import UTC
 from transforms.sources.base import Origin, Parsed, Source, rejects
 from transforms.sources.kernel_patterns import (
-    CONTINUES,
     LOST_HEAD,
     LOST_NOTICE,
     LOST_TAIL,
     NUMBERED,
     PATTERNS,
-    SIGNATURES,
-    STARTS,
     VIRTUAL,
 )
+from transforms.sources.kernel_sieve import Sieved, marks_frame, sieve
 from transforms.sources.kernel_stamps import STAMPED, SYSLOG, TICKS, Boots, stamp_within
 from transforms.sources.text import numbered_lines
 from transforms.tables.observed import KERNEL_EVENTS, KERNEL_KINDS
 
 # Health checks and agents quote the kernel.
 _QUOTED = r"^\s*\[?\s*[{\"]|Health check failed: "
-_BOOT_MARK = r"^-- Boot ([0-9a-f]{32}) --"
+_AT_ONCE = 12  # patterns: each question of its own costs a millisecond
 _LOST_SPAN = 5  # lines between a lost GPU's head and its tail, others may speak in between
 _TEXTS = ("line", "clock", "node", "trouble", "kind", "code", "device", "scope", "detail")
 _FOUND = pl.Schema(
@@ -41,8 +39,8 @@ _FOUND = pl.Schema(
 
 def parse(data: bytes, origin: Origin) -> Parsed:
     """Read every record that says a fault or a sign of one; see the module's docstring."""
-    lines = numbered_lines(data)
-    return _read(lines, _marks(lines), lambda: Boots.of(lines).dated(origin), origin)
+    found = sieve(data)
+    return _read(found, found.marks, lambda: Boots.of(numbered_lines(data)).dated(origin), origin)
 
 
 class KernelReading:
@@ -51,10 +49,10 @@ class KernelReading:
     def __init__(self, head: bytes, origin: Origin) -> None:
         self._origin = origin
         self._boots, self._lines_seen = Boots(), 0
-        self._mark, self._next_line = _marks(numbered_lines(b"")), 1
+        self._mark, self._next_line = marks_frame([]), 1
 
     def survey(self, block: bytes) -> None:
-        if TICKS.search(block):
+        if TICKS.search(b"\n" + block):
             self._boots.see(numbered_lines(block, self._lines_seen + 1))
         self._lines_seen += block.count(b"\n")
 
@@ -68,11 +66,11 @@ class KernelReading:
         return 0
 
     def parse(self, piece: bytes) -> Parsed:
-        lines = numbered_lines(piece, self._next_line)
-        self._next_line += lines.height
-        marks = pl.concat([self._mark, _marks(lines)])
+        found = sieve(piece, self._next_line)
+        self._next_line += found.lines
+        marks = pl.concat([self._mark, found.marks])
         self._mark = marks.tail(1)
-        return _read(lines, marks, lambda: self._boots.dated(self._origin), self._origin)
+        return _read(found, marks, lambda: self._boots.dated(self._origin), self._origin)
 
 
 def settle(rows: pl.DataFrame) -> pl.DataFrame:
@@ -81,21 +79,16 @@ def settle(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _read(
-    lines: pl.DataFrame, marks: pl.DataFrame, boots: Callable[[], pl.DataFrame], origin: Origin
+    sieved: Sieved, marks: pl.DataFrame, boots: Callable[[], pl.DataFrame], origin: Origin
 ) -> Parsed:
-    line = pl.col("line")
-    continues = lines.get_column("line").str.contains(CONTINUES) & ~lines.get_column(
-        "line"
-    ).str.contains(STARTS)
-    is_blank = lines.get_column("line").str.contains(r"^\s*$")
-    candidates = lines.filter(line.str.contains_any(list(SIGNATURES), ascii_case_insensitive=True))
+    candidates = sieved.candidates
     stamped = stamp_within(candidates, boots, origin).filter(pl.col("message").is_not_null())
     found = _without_virtual(_found(stamped))
     refused = found.filter(pl.col("trouble").is_not_null())
     events = _events(found.filter(pl.col("trouble").is_null()), marks, origin)
-    accounted = set(events["line_no"]) | set(refused["line_no"]) if continues.any() else set()
-    loose = [n for n in lines.filter(continues)["line_no"] if n in accounted]
-    records = len(lines) - int((continues | is_blank).sum()) + len(loose)
+    continues = set(sieved.continues)
+    loose = continues & (set(events["line_no"]) | set(refused["line_no"])) if continues else set()
+    records = sieved.lines - len(continues) - sieved.blank + len(loose)
     return Parsed(
         frames={KERNEL_EVENTS.name: events},
         rejects=rejects(list(refused.select("line_no", "trouble", "line").iter_rows())),
@@ -110,11 +103,13 @@ def _found(stamped: pl.DataFrame) -> pl.DataFrame:
     """Keep the lines that a pattern fits, with what it catches."""
     parts = [pl.DataFrame(schema=_FOUND)]
     rest = stamped
-    for kind, pattern in PATTERNS:
-        fits = rest.get_column("message").str.contains(pattern)
-        if fits.any():
-            parts.append(_caught(rest.filter(fits), kind, pattern))
-            rest = rest.filter(~fits)
+    for start in range(0, len(PATTERNS), _AT_ONCE):
+        some = PATTERNS[start : start + _AT_ONCE]
+        fits = (pl.col("message").str.contains(pattern) for _, pattern in some)
+        first = pl.coalesce(pl.when(fit).then(pl.lit(n)) for n, fit in enumerate(fits))
+        which = rest.select(first.alias("which"))["which"]
+        parts += [_caught(rest.filter(which == n), *some[n]) for n in which.drop_nulls().unique()]
+        rest = rest.filter(which.is_null())
     parts.append(_lost_without_number(rest))
     unread = rest.filter(pl.col("message").str.contains(NUMBERED)).with_columns(
         pl.lit("Xid or SXid without a readable PCI address and number").alias("trouble")
@@ -199,13 +194,6 @@ def _events(found: pl.DataFrame, marks: pl.DataFrame, origin: Origin) -> pl.Data
 def _repeat() -> pl.Expr:
     """Identical records of one file are told apart by their order in it."""
     return pl.int_range(pl.len(), dtype=pl.UInt32).over(*KERNEL_EVENTS.key[:-1])
-
-
-def _marks(lines: pl.DataFrame) -> pl.DataFrame:
-    """Where the journal says that a boot begins, and which: line_no, boot_id."""
-    return lines.filter(pl.col("line").str.contains(_BOOT_MARK)).select(
-        "line_no", pl.col("line").str.extract(_BOOT_MARK).alias("boot_id")
-    )
 
 
 def _address(device: pl.Expr) -> pl.Expr:

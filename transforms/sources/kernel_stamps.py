@@ -59,8 +59,10 @@ STAMPED = r"|".join(
     )
 )
 """Lines that only a kernel log or syslog holds."""
-TICKS = re.compile(rb"\[ *\d{1,10}\.\d{1,9}\]|^[^\n]{0,60}\d,\d+,\d+,[^;\n]{1,64};", re.MULTILINE)
-"""What stands in every text that has a line with time since boot."""
+TICKS = re.compile(
+    rb"\[ *\d{1,10}\.\d|\n[^\S\n]*(?:<\d{1,3}>)?(?:[a-z0-9]{3,8} *:[a-z]+ *: )?\d{1,4},\d+,\d+,"
+)
+"""What stands in every text with a line that tells time since boot, a line feed before it."""
 SYSLOG = r"^\s*(?:<\d{1,3}>)?(?:[A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+|\d{9,10}\.\d+) \S+ \S+: "
 
 # Facility and level that `dmesg -x` and raw buffers put in front.
