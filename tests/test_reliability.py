@@ -9,11 +9,15 @@ import statsmodels.api as sm
 from lifelines.statistics import multivariate_logrank_test
 from scipy import stats
 
+from transforms import comparison
 from transforms.mtbf import count_limits
 from transforms.reliability import (
+    availability,
     changes,
+    coverage,
     dispersion,
     domains,
+    links,
     precursors,
     recurrence,
     regression,
@@ -184,6 +188,70 @@ def test_x29_limits_of_an_overdispersed_rate(golden):
     assert close((1000 * lo, 1000 * hi), (x["lo"], x["hi"]))
     lo, hi = dispersion.rate_limits(65, 10_000)
     assert close((1000 * lo, 1000 * hi), (x["poisson_lo"], x["poisson_hi"]))
+
+
+def test_x45_a_gap_widens_a_rate_and_never_betters_it(golden):
+    x = golden["X45_missing"]
+    found = coverage.rate_over_gaps(60, 9_300, 10_000)
+    assert close(
+        (found.per_1000_node_days, found.coverage, found.lo, found.hi),
+        (x["rate_observed"], x["coverage"], x["lo"], x["hi"]),
+    )
+    assert not found.is_enough
+    with pytest.raises(ValueError, match="cannot be"):
+        coverage.rate_over_gaps(1, 11, 10)
+
+
+def test_x48_a_week_against_a_baseline(golden):
+    x = golden["X48_week_vs_baseline"]
+    assert close(comparison.surprise(x["observed"], x["expected"]), x["p_upper"])
+
+
+def test_x7_rate_ratios(golden):
+    for name, first, second, days in (
+        ("X7_rate_ratio", 30, 15, 5000),
+        ("X7b_rate_ratio_small", 9, 4, 2000),
+    ):
+        found, x = comparison.rate_ratio(first, days, second, days), golden[name]
+        assert close(
+            (found.ratio, found.low, found.high, found.p), (x["rr"], x["lo"], x["hi"], x["p"])
+        )
+
+
+def test_x24_bit_errors(golden):
+    x = golden["X24_ber"]
+    bits = 400e9 * 86_400
+    assert close(bits, x["bits"])
+    some, none = links.bit_error_ratio(3, bits), links.bit_error_ratio(0, bits)
+    assert close((some.ratio, some.lo, some.hi), (x["ber3"], x["lo3"], x["hi3"]))
+    assert close(none.hi, x["ub0"])
+    assert close(links.seconds_to_show(1e-15, 400e9), x["seconds_for_1e15"])
+
+
+def test_x50_and_the_readings_of_a_contract(golden):
+    x = golden["X50_sla"]
+    assert close(availability.short_points(x["contract"], x["measured"]), x["short_points"])
+    assert availability.short_points(0.99, 0.995) == 0
+    found = availability.readings(up=900, down=10, planned=40, unknown=50)
+    assert close((found.inherent, found.operational), (900 / 910, 900 / 950))
+    assert found.unknown_as_down < found.operational < found.unknown_as_up
+    assert close(availability.all_up(0.994, 100), 0.994**100)
+
+
+def test_x47_the_slowest_of_many(golden):
+    x = golden["X47_slowest"]
+    assert close(1 - availability.all_up(1 - x["p_one"], x["n"]), x["p_any"])
+
+
+def test_availability_of_nodes_drawn_again_covers_the_fleets():
+    rng = np.random.default_rng(30)
+    covered = 0
+    for _ in range(60):
+        down = np.where(rng.random(400) < 0.3, rng.lognormal(1, 1.4, 400), 0)
+        lo, hi = availability.bootstrap_limits(720 - down, down, rng, draws=300)
+        truth = 1 - 0.3 * math.exp(1 + 1.4**2 / 2) / 720
+        covered += lo <= truth <= hi
+    assert covered >= 50
 
 
 def test_bootstrap_of_whole_units_widens_where_units_differ():

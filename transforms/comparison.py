@@ -47,6 +47,14 @@ def rate_ratio(
     )
 
 
+def surprise(seen: int, expected: float) -> float:
+    """Probability of as many failures or more where `expected` is known well (R-8).
+
+    A baseline of few weeks is not known well: use `projection.next_count` then.
+    """
+    return float(stats.poisson.sf(seen - 1, expected))
+
+
 def smallest_detectable_change(failures: int) -> float:
     """Smallest fall in a rate that a second period of equal exposure could show, as a share.
 
