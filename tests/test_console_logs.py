@@ -1,10 +1,14 @@
 """What console logs of training share: names of files, stamps, intervals of steps, long files."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
+from lakes import take, write
 
+from flows import warehouse
+from flows.derive import derive
 from transforms.sources import BY_NAME
 from transforms.sources.base import Origin
 from transforms.sources.console import NO_STAMP, attempt_of, console_lines, stamped
@@ -117,3 +121,48 @@ def test_a_rollback_is_told_under_the_same_numbers():
     ]
     steps = megatron("\n".join(lines))["steps"]
     assert steps.sort("began")["step"].to_list() == [*range(1, 31), *range(11, 31)]
+
+
+CASES = Path(__file__).parent / "cases" / "sources"
+
+
+def test_a_requeued_run_is_accounted_for_from_its_console_alone(tmp_path):
+    """1,024 GPUs for 105 s, 8 s of steps lost; 495 s later 512 GPUs go on from the checkpoint."""
+    case = CASES / "megatron_log" / "requeued_job_appends_to_its_log"
+    files = write(tmp_path / "in", {"llm-70b_4711.out": (case / "input.out").read_text()})
+    lake = tmp_path / "lake"
+    take(lake, files)
+    derive(lake)
+    asked = "SELECT leaf, sum(gpu_ms)::BIGINT / 1000 FROM run_time GROUP BY 1"
+    found = dict(warehouse.query(lake, asked).rows())
+    assert found.pop("ideal") + found.pop("slow") == (12 + 8) * 1024 + 16 * 512
+    assert found == pytest.approx(
+        {
+            "init": 62 * 1024 + 10 * 512,
+            "restore": 10 * 1024 + 30 * 512,
+            "eval_or_custom": 3 * 1024,
+            "ckpt_stall": 2 * 1024,
+            "step_lost": 8 * 1024,
+            "queue_wait": 495 * 512,
+            "unknown": 9 * 512,  # the last save never said that it was over
+        },
+        abs=1.1,
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["megatron_log", "nemo_log", "torchtitan_log", "maxtext_log", "hf_trainer_log"]
+)
+def test_what_a_growing_log_said_of_steps_stays_said(name):
+    """Cut after any line, a log tells steps that the whole one tells too: none is taken back."""
+    parse = BY_NAME[name].parse
+    for case in sorted((CASES / name).iterdir()):
+        (file,) = case.glob("input.*")
+        lines = file.read_bytes().splitlines(keepends=True)
+        whole = parse(b"".join(lines), origin()).frames.get("steps")
+        for cut in range(1, len(lines)):
+            early = parse(b"".join(lines[:cut]), origin()).frames.get("steps")
+            if early is not None and whole is not None:
+                keys = ["restart", "step"]
+                missing = early.join(whole, on=keys, how="anti")
+                assert missing.is_empty(), (case.name, cut, missing)

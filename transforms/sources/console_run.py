@@ -16,6 +16,7 @@ from transforms.sources.console import attempt_of, console_lines, holding, stamp
 from transforms.sources.train_intervals import Interval, Pause
 from transforms.sources.train_rows import U32, Told
 
+IMPOSSIBLE = "step that took longer than a day, or more steps at once than a log tells"
 _VOICE = r"(\[rank\d+\]|\[default\d+\]|\[\d+,\d+\]<std\w+>|^\s*\d+: )"
 
 
@@ -74,10 +75,14 @@ class ConsoleRun:
         self._starts_up(line_no, at)
         self.interval.start(step, at)
 
-    def step(self, line_no: int, step: int, at: int, took: int, tokens: int | None = None) -> bool:
-        """A line of a step; false if it says nothing new."""
-        if not self.interval.tell(self.told, self.who, line_no, step, at, took, tokens):
+    def step(
+        self, line_no: int, step: int, at: int, took: int, tokens: int | None = None
+    ) -> bool | str:
+        """A line of a step; false if it was told before, a reason if it cannot be."""
+        if (step, at) == (self.interval.step, self.interval.at):
             return False
+        if not self.interval.tell(self.told, self.who, line_no, step, at, took, tokens):
+            return IMPOSSIBLE
         self._tell_load(step - 1)
         if not self.trains:
             self._starts_up(line_no, at - took)
@@ -124,8 +129,8 @@ class ConsoleRun:
         self.interval.close(self.told, self.who)
 
 
-Take = Callable[[ConsoleRun, int, str, Match[str], int], bool]
-"""Read one stamped line of a kind; false if it says nothing new."""
+Take = Callable[[ConsoleRun, int, str, Match[str], int], bool | str]
+"""Read one stamped line of a kind; false if it says nothing new, a reason if it is refused."""
 
 
 def read_console(
@@ -167,7 +172,11 @@ def read_console(
         else:
             if at is not None:
                 run.seen(line_no, at)
-            used += take(run, line_no, kind, found, at or 0)
+            taken = take(run, line_no, kind, found, at or 0)
+            if isinstance(taken, str):
+                refused.append((line_no, taken, line))
+            else:
+                used += taken
     run.close()
     return Parsed(
         frames=run.told.frames(),

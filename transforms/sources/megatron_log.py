@@ -28,10 +28,12 @@ from transforms.sources.console import (
     holding,
     stamped,
 )
+from transforms.sources.console_run import IMPOSSIBLE
 from transforms.sources.train_intervals import Interval, Pause
 from transforms.sources.train_rows import U32, Told
 from transforms.tables.observed import CHECKPOINTS, RUN_MARKS, STEPS
 
+SAID = "told before"
 _WORDS = (
     r"iteration\s+\d+/|saving checkpoint at iteration|successfully saved checkpoint from iteration"
     r"|scheduled an async checkpoint save at iteration|loading checkpoint from"
@@ -108,8 +110,11 @@ class _Log:
             took = round(float(found[3]) * 1000)
             if found[2].isdigit() and int(found[1]) > int(found[2]):
                 return "iteration beyond the last"
-            if not self.interval.tell(self.told, self.who, line_no, int(found[1]), at, took):
-                return "iteration told before, or more iterations than a log tells"
+            step = int(found[1])
+            if (step, at) == (self.interval.step, self.interval.at):
+                return SAID
+            if not self.interval.tell(self.told, self.who, line_no, step, at, took):
+                return IMPOSSIBLE
             self.seen(line_no, at)
         elif kind == "moment":
             self._moment(line_no, found[1], at)
@@ -180,7 +185,7 @@ def parse(data: bytes, origin: Origin) -> Parsed:
         trouble = log.take(line_no, kind, found, at)
         if trouble == NO_STAMP:
             trouble = fault
-        if trouble is not None and not trouble.startswith("iteration told"):
+        if trouble not in (None, SAID):
             refused.append((line_no, trouble, line))
         used += trouble is None
     log.interval.close(log.told, log.who)

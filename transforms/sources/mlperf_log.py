@@ -13,7 +13,6 @@ tell them.
 """
 
 import json
-import math
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -145,7 +144,7 @@ class _Session:
         samples, length = (self.counts.get(name) for name in _COUNTS)
         if type(first) is not int or samples is None:
             return None, None
-        if length is not None and first % (samples * length) == 0:
+        if length is not None and samples * length <= U32 and first % (samples * length) == 0:
             return samples * length, samples * length
         return (samples, None) if first % samples == 0 else (None, None)
 
@@ -212,12 +211,17 @@ def _read(line_no: int, text: str) -> _Event | str:
     key, at, metadata = said.get("key"), said.get("time_ms"), said.get("metadata")
     if not isinstance(key, str):
         return "no key, or not a text"
-    if isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at):
+    if isinstance(at, bool) or not isinstance(at, int | float):
         return "no time_ms, or not a number"
-    if not EARLIEST_US <= (us := round(at * 1000)) <= LATEST_US:
+    # Compared before it is reckoned with: a number may be too large for either.
+    if not EARLIEST_US <= at * 1000 <= LATEST_US:
         return "time_ms is not between 1980 and 2100"
     return _Event(
-        line_no, us, key, said.get("value"), metadata if isinstance(metadata, dict) else {}
+        line_no,
+        round(at * 1000),
+        key,
+        said.get("value"),
+        metadata if isinstance(metadata, dict) else {},
     )
 
 

@@ -54,7 +54,7 @@ def _torn(line: str) -> str | None:
     return "step line without its global_step" if re.search(_TIMING, line) else None
 
 
-def _take(run: ConsoleRun, line_no: int, kind: str, found: re.Match[str], at: int) -> bool:
+def _take(run: ConsoleRun, line_no: int, kind: str, found: re.Match[str], at: int) -> bool | str:
     if kind == "entry":
         return _entry(run, line_no, found[1])
     if kind == "step":
@@ -83,7 +83,7 @@ def _record(run: ConsoleRun, line_no: int, kind: str, found: re.Match[str]) -> b
     return True
 
 
-def _entry(run: ConsoleRun, line_no: int, text: str) -> bool:
+def _entry(run: ConsoleRun, line_no: int, text: str) -> bool | str:
     """A step from an entry of DLLogger; other entries are none of ours."""
     try:
         said = json.loads(text)

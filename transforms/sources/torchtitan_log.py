@@ -46,7 +46,7 @@ def _torn(line: str) -> str | None:
     return "step line without its loss" if _TORN.search(line) else None
 
 
-def _take(run: ConsoleRun, line_no: int, kind: str, found: re.Match[str], at: int) -> bool:
+def _take(run: ConsoleRun, line_no: int, kind: str, found: re.Match[str], at: int) -> bool | str:
     if kind == "step":
         return _step(run, line_no, int(found[1]), at)
     if kind == "start":
@@ -71,7 +71,7 @@ def _take(run: ConsoleRun, line_no: int, kind: str, found: re.Match[str], at: in
     return True
 
 
-def _step(run: ConsoleRun, line_no: int, step: int, at: int) -> bool:
+def _step(run: ConsoleRun, line_no: int, step: int, at: int) -> bool | str:
     clock = run.interval
     if clock.step is None or clock.at is None or step < clock.step:
         clock.start(step, at)

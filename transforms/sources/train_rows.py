@@ -90,7 +90,9 @@ class Told:
         note: str | None = None,
     ) -> None:
         """Tell a mark."""
-        said = {"kind": kind, "began": began, "ended": ended, "gpus": gpus, "note": note}
+        # JSON can spell half characters; no table can hold them.
+        clean = None if note is None else note.encode("utf-8", "replace").decode()
+        said = {"kind": kind, "began": began, "ended": ended, "gpus": gpus, "note": clean}
         self._marks.append(self._cited(who, line_no) | said)
 
     def frames(self) -> dict[str, pl.DataFrame]:
