@@ -87,6 +87,25 @@ def ingest(
     return verbs.ingest(paths, lake, options, _now(as_of), _is_plain(plain) or dry_run, format)
 
 
+@app.command(name="map")
+def draft(
+    file: Annotated[Path, Parameter(help="A file of the kind.")],
+    /,
+    *,
+    into: Annotated[str | None, Parameter(help="The table to fill; default: a guess.")] = None,
+    out: Annotated[Path | None, Parameter(help="Write the mapping to this new file.")] = None,
+) -> int:
+    """Write a first mapping from a file's own columns, for you to finish; it runs as it is.
+
+    Example: `faultledger map tickets.csv --into outages --out tickets.sql`
+
+    Then: `faultledger ingest tickets.csv --map tickets.sql --dry-run`
+    """
+    from flows import verbs
+
+    return verbs.draft(file, into, out)
+
+
 @app.command
 def derive(
     *, lake: Lake = Path("lake"), since: Day = None, until: Day = None, plain: Plain = None

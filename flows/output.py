@@ -77,6 +77,12 @@ def cell(value: object) -> str:
             return str(value)
 
 
+def type_name(dtype: pl.DataType) -> str:
+    if isinstance(dtype, pl.Enum):
+        return "Enum"
+    return str(dtype).replace("Datetime(time_unit='us', time_zone='UTC')", "instant")
+
+
 def stamp(moment: datetime) -> str:
     """ISO 8601 with Z where the zone is known; fractions only where there are some."""
     if moment.tzinfo is None:

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import cast
 from zoneinfo import ZoneInfo
 
-import polars as pl
-
 from flows import output, settings, warehouse
-from flows.errors import CallError, DataError
+from flows.errors import CallError, DataError, RefusedError
 from flows.output import tell
 from flows.progress import progress
 from flows.share import header, sql_files
@@ -41,7 +39,37 @@ def ingest(
 
         report = orchestrate.ingest(paths, root, options, now)
     tally.show(report, form, options.is_dry_run)
+    if options.is_dry_run and options.mapping and form == "table":
+        from flows.previewing import preview
+
+        preview(paths, root, options)
     return 0 if report.is_fine else 1
+
+
+def draft(file: Path, into: str | None, out: Path | None) -> int:
+    from flows import holding, landing, mapping
+    from flows.reading import LARGEST
+
+    found = next(iter(landing.walk([file])), None)
+    if found is None or file.is_dir() or found.trouble:
+        raise CallError(f"{file}: no file to read. Name one file of the kind.")
+    if out and out.exists():
+        raise CallError(f"{out}: is there already. Name a new file, or remove it.")
+    held = holding.hold(found)
+    try:
+        name = str(out or Path(f"{file.name.split('.')[0]}.sql"))
+        text = mapping.draft(held.text().read_all(LARGEST), str(file), into, name)
+    except RefusedError as error:
+        raise DataError(f"{file}: {error}") from error
+    finally:
+        held.close()
+    if out is None:
+        tell(text.rstrip("\n"))
+        return 0
+    out.write_text(text, encoding="utf-8")
+    tell(f"{out}: a first mapping. See what it makes, then finish it:")
+    tell(f"  faultledger ingest {file} --map {out} --dry-run")
+    return 0
 
 
 def derive(root: Path, since: date | None, until: date | None, is_plain: bool) -> int:
@@ -185,7 +213,8 @@ def tables(name: str | None) -> int:
         table = BY_NAME[name]
         tell(f"{name} ({table.room}): one row per {table.grain}. Key: {', '.join(table.key)}.")
         told = [
-            [column, _type(dtype), table.meanings[column]] for column, dtype in table.dtypes.items()
+            [column, output.type_name(dtype), table.meanings[column]]
+            for column, dtype in table.dtypes.items()
         ]
         lines = output.columns(["column", "type", "meaning"], told, [False] * 3)
     for line in lines:
@@ -225,9 +254,3 @@ def _value(text: str) -> object:
 
 def _path(check: str) -> Path:
     return next(path for path in sql_files("checks") if path.stem == check)
-
-
-def _type(dtype: pl.DataType) -> str:
-    if isinstance(dtype, pl.Enum):
-        return "Enum"
-    return str(dtype).replace("Datetime(time_unit='us', time_zone='UTC')", "instant")

@@ -7,7 +7,8 @@
 SELECT line_no, 'node' AS unit_kind, host AS unit, ... FROM input
 """
 
+from flows.mapping.drafting import draft
 from flows.mapping.header import Header, MappingError, read
-from flows.mapping.source import as_source
+from flows.mapping.source import Through, as_source, look
 
-__all__ = ["Header", "MappingError", "as_source", "read"]
+__all__ = ["Header", "MappingError", "Through", "as_source", "draft", "look", "read"]

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import polars as pl
 
 from flows.mapping.header import closest
+from flows.mapping.instants import OFFSET
 from transforms.contract import Table
 
 TEXTS = ("VARCHAR", "JSON")
 ZONED = "TIMESTAMP WITH TIME ZONE"
+_SANE = "year({}) BETWEEN 1 AND 9999"  # others are no instants of Python's
 _NAIVE = ("TIMESTAMP", "DATE", "TIME")
-_OFFSET = r":[0-9]{2}(\.[0-9]+)? ?(Z|z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 _WHOLE: dict[type[pl.DataType], str] = {
     pl.Int64: "BIGINT",
     pl.Int32: "INTEGER",
@@ -74,11 +75,12 @@ def cast(name: str, given: str, dtype: pl.DataType) -> Cast:
 
 def _instant(name: str, column: str, blank: str, told: str, given: str) -> Cast:
     if given == ZONED:
-        value = f"CASE WHEN isfinite({column}) THEN {column} END"
+        value = f"CASE WHEN isfinite({column}) AND {_SANE.format(column)} THEN {column} END"
         return _or_fault(name, value, f"{column} IS NOT NULL", f"{column}::VARCHAR", "instant")
     if given in TEXTS:
         value = (
-            f"CASE WHEN regexp_matches({blank}, {_quoted(_OFFSET)}) "
+            f"CASE WHEN regexp_matches({blank}, {_quoted(OFFSET)}) "
+            f"AND {_SANE.format(f'TRY_CAST({blank} AS TIMESTAMPTZ)')} "
             f"THEN TRY_CAST({blank} AS TIMESTAMPTZ) END"
         )
         promise = "instant with an offset or Z (local_time(text, zone) makes one)"

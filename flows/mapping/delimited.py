@@ -26,8 +26,6 @@ class _Dialect:
     skip: int
     has_header: bool
     columns: dict[str, str]  # name to DuckDB type
-    dateformat: str | None
-    timestampformat: str | None
 
 
 def as_text(data: bytes) -> str:
@@ -76,9 +74,6 @@ def load(
         "store_rejects": "true",
         "max_line_size": str(max(2_097_152, len(text.encode()))),
     }
-    for name in ("dateformat", "timestampformat"):
-        if found := getattr(dialect, name):
-            given[name] = _quoted(found)
     spelled = ", ".join(f"{name} = {value}" for name, value in given.items())
     connection.execute(f"CREATE TABLE _input AS FROM read_csv({_quoted(str(held))}, {spelled})")
     return _refused(connection, dialect)
@@ -97,6 +92,8 @@ def _sniff(
     """
     given = {n: _quoted(v) for n, v in options.items() if n in ("delim", "quote", "comment")}
     given |= {n: v for n, v in options.items() if n in ("header", "skip")}
+    if "types" in options:
+        given["all_varchar"] = "true"
     if "names" in options:
         names = ", ".join(_quoted(name) for name in options["names"].split(","))
         given["names"] = f"[{names}]"
@@ -122,8 +119,14 @@ def _guesses(connection: duckdb.DuckDBPyConnection, held: Path, spelled: str) ->
     ).fetchall()
     for delim, *marks, skip, has_header, columns, dates, times in found:
         quote, escape, comment = ("" if mark == "(empty)" else mark for mark in marks)
-        types = {_free(column["name"]): column["type"] for column in columns}
-        yield _Dialect(delim, quote, escape, comment, skip, has_header, types, dates, times)
+        formats = {"DATE": dates, "TIMESTAMP": times}
+        types = {_free(c["name"]): _sure(c["type"], formats.get(c["type"])) for c in columns}
+        yield _Dialect(delim, quote, escape, comment, skip, has_header, types)
+
+
+def _sure(kind: str, form: str | None) -> str:
+    """A date is one where the year comes first; 3/4/2024 is text, for the mapping to read."""
+    return "VARCHAR" if form and not form.startswith("%Y") else kind
 
 
 def _numbered(text: str, dialect: _Dialect) -> str:

@@ -93,3 +93,22 @@ def _salvage(text: str) -> tuple[list[Any], Refused]:
         except (ValueError, RecursionError) as error:
             return records, [(len(records) + 1, f"torn JSON: {error}", text[place:])]
         records.append(record)
+
+
+def longest_list(document: Any) -> str:
+    """Where the most records of a document lie, as dotted keys; '' for itself."""
+    if not isinstance(document, dict):
+        return ""
+    best, most = "", 1
+    waiting: list[tuple[str, Any]] = [("", document)]
+    while waiting:
+        path, value = waiting.pop()
+        for key, below in value.items():
+            if not key or set(key) & set(". \t\n"):
+                continue
+            place = f"{path}.{key}" if path else key
+            if isinstance(below, dict):
+                waiting.append((place, below))
+            elif isinstance(below, list) and all(isinstance(one, dict) for one in below):
+                best, most = (place, len(below)) if len(below) >= most else (best, most)
+    return best

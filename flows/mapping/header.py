@@ -20,7 +20,7 @@ from transforms import tables
 from transforms.contract import Table
 
 KINDS = ("json", "ndjson", "csv", "parquet", "sqlite", "lines")
-CSV_OPTIONS = ("delim", "header", "names", "skip", "quote", "comment")
+CSV_OPTIONS = ("delim", "header", "names", "skip", "quote", "comment", "types")
 MAY_FILL = {t.name: t for t in (*tables.observed.EVENTS, *tables.samples.ALL)}
 _WORD = re.compile(r"-- *(into|sets aside|reads|knows|example): *(.*?) *$")
 
@@ -107,6 +107,8 @@ def csv_options(header: Header) -> dict[str, str]:
             raise ValueError(f"reads csv {word}: write name=value of {', '.join(CSV_OPTIONS)}.")
         if name == "header" and value not in ("true", "false"):
             raise ValueError(f"reads csv {word}: true or false.")
+        if name == "types" and value != "text":
+            raise ValueError(f"reads csv {word}: text, which leaves every cell as it is written.")
         if name == "skip" and not value.isdecimal():
             raise ValueError(f"reads csv {word}: a number of lines.")
         options[name] = {"\\t": "\t", "tab": "\t"}.get(value, value)

@@ -1,5 +1,6 @@
 """Where a mapping's SELECT runs: it sees `input`, our macros and nothing else of this machine."""
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -123,7 +124,8 @@ def _try(connection: duckdb.DuckDBPyConnection, select: str, header: Header) -> 
     try:
         connection.execute(f"CREATE OR REPLACE TEMP TABLE _said AS {select}")
     except _OF_A_RECORD as error:
-        return one_line(error)
+        said = re.split(r" LINE \d+:", one_line(error))[0]
+        return said.removeprefix("Invalid Input Error: ").removeprefix("Conversion Error: ")
     except duckdb.InterruptException as error:
         raise RefusedError(f"{header.path.name}: runs longer than {SECONDS:.0f} s") from error
     except duckdb.Error as error:

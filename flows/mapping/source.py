@@ -32,6 +32,14 @@ class Given:
     rows: pl.DataFrame
 
 
+@dataclass(frozen=True)
+class Through:
+    """What a file said through a mapping, and what its SELECT gave: column to DuckDB type."""
+
+    parsed: Parsed
+    types: dict[str, str]
+
+
 def as_source(header: Header) -> Source:
     """The mapping as a Source; its SELECT is held to be one that only reads."""
     if header.table:
@@ -48,7 +56,12 @@ def as_source(header: Header) -> Source:
 
 
 def parse(header: Header, data: bytes, origin: Origin) -> Parsed:
-    """Read a file through the mapping.
+    """Read a file through the mapping, as every source reads one."""
+    return look(header, data, origin).parsed
+
+
+def look(header: Header, data: bytes, origin: Origin) -> Through:
+    """Read a file through the mapping, and say which columns its SELECT gave.
 
     Raises RefusedError where nothing of the file can be read, or the SELECT does not fit it.
     """
@@ -57,14 +70,15 @@ def parse(header: Header, data: bytes, origin: Origin) -> Parsed:
         refused = list(loaded.refused)
         records = loaded.rows + len(refused)
         if header.table is None or not loaded.rows:
-            return _counted({}, refused, records)
+            return Through(_counted({}, refused, records), {})
         given, poison = ask(connection, header, origin)
         refused += [(line, fault, _short(loaded, line)) for line, fault in poison]
         good, broken = _hold(header.table, given.rows, partial(_short, loaded))
         lines = Counter(given.rows["line_no"].to_list())
         lost = Counter(line for line, _, _ in broken)
         sound = frozenset(n for n, rows in lines.items() if n and rows > lost[n])
-        return _counted({header.table.name: good}, refused + broken, records, sound)
+        parsed = _counted({header.table.name: good}, refused + broken, records, sound)
+        return Through(parsed, given.types)
 
 
 def ask(

@@ -13,7 +13,7 @@ WITH events AS (
         node_id,
         fault_type,
         event_type = 'fault_start' AS is_start,
-        since_days('2024-03-30T00:00:00Z', event_time - 1) AS moment
+        since_days('2024-03-30T00:00:00Z', event_time::DOUBLE - 1) AS moment
     FROM input
 )
 

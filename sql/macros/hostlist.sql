@@ -28,7 +28,13 @@ CREATE OR REPLACE MACRO hostlist(hosts) AS
             ],
             lambda named: CASE
                 WHEN len(list_distinct(named)) = len(named) THEN named
-                ELSE list_filter(named, lambda host, nth: list_position(named, host) = nth)
+                ELSE list_transform(
+                    list_sort(list_transform(
+                        list_distinct(named),
+                        lambda host: {'nth': list_position(named, host), 'host': host}
+                    )),
+                    lambda one: one.host
+                )
             END
         )[1]
     END;
