@@ -205,11 +205,12 @@ def _pairs(columns: list[Column]) -> tuple[str, str] | None:
 def _text(
     header: Header, table: Table, columns: list[Column], file: str, out: str, example: str
 ) -> str:
-    guesses, left = _guesses(table, columns)
+    pairs = _pairs(columns) if "ended" in table.dtypes else None
+    guesses, left = _guesses(table, [c for c in columns if not pairs or c.name != pairs[1]])
     guesses |= _constants(table, guesses, re.sub(r"[^a-z0-9]+", "_", Path(file).stem.lower()))
     qualify = ""
-    if "ended" in table.dtypes and "ended" not in guesses and "began" in guesses:
-        qualify = _paired(guesses, table, _pairs(left))
+    if pairs and "ended" not in guesses and "began" in guesses:
+        qualify = _paired(guesses, pairs)
     kind = header.kind or ("csv" if any(c.name != "line" for c in columns) else "lines")
     lines = [
         f"-- What {file} holds, in a sentence: write it here.",
@@ -248,10 +249,8 @@ def _text(
     return "\n".join(lines) + "\n"
 
 
-def _paired(guesses: dict[str, Guess], table: Table, pairs: tuple[str, str] | None) -> str:
+def _paired(guesses: dict[str, Guess], pairs: tuple[str, str]) -> str:
     """Let records that open and records that close something be one row; return its QUALIFY."""
-    if pairs is None:
-        return ""
     is_open, column = pairs
     unit = next((guesses[n].sql for n in ("unit", "node") if n in guesses), "''")
     cause = guesses["cause"].sql if "cause" in guesses else "''"

@@ -24,7 +24,7 @@ RECORD = (
 BEGAN = (
     "began", "start", "started", "start_time", "started_at", "prob_started", "problem_started",
     "opened", "opened_at", "begin", "down_since", "onset", "created", "created_at", "from",
-    "first_seen", "since", "fault_start", "event_time", "timestamp", "time", "ts", "date",
+    "first_seen", "since", "fault_start", "event_time", "timestamp", "time", "ts", "date", "when",
     r".*(start|began|begin|open|creat|onset).*", r".*(time|date|stamp).*",
 )  # fmt: skip
 ENDED = (
@@ -38,7 +38,7 @@ AT = (
 )  # fmt: skip
 CAUSE = (
     "cause", "root_cause", "desc", "description", "short_description", "reason", "failure_type",
-    "error", "summary", "title", "problem", "type", "fault", r".*(cause|reason|desc|fail).*",
+    "error", "summary", "title", "problem", "type", "fault", "what", r".*(cause|reason|desc|fail).*",
 )  # fmt: skip
 COMPONENT = (
     "component", "part", "class", "category", "subcategory", "subsystem", "service", "module",

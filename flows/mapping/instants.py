@@ -54,7 +54,7 @@ def as_instant(
         f"regexp_matches({sql}, '^[0-9]{{4}}-[0-9]') AND TRY_CAST({sql} AS TIMESTAMP) IS NOT NULL",
     ):
         return f"local_time({sql}, given_zone())", "a local time: put its zone for given_zone()"
-    read = [f for f in FORMATS if _all(connection, sql, f"try_strptime({sql}, '{f}') IS NOT NULL")]
+    read = [f for f in FORMATS if _all(connection, sql, f"year(try_strptime({sql}, '{f}')) > 1969")]
     if not read:
         return None
     other = f"; {read[1]} would fit as well" if len(read) > 1 else ""
