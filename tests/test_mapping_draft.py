@@ -2,9 +2,11 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from test_mapping_cases import FOLDERS, input_of
+from test_sources import ORIGIN
 
 from flows import known, mapping
 from flows.cli import main
@@ -112,3 +114,18 @@ def test_a_draft_overwrites_nothing_and_needs_a_file_with_records(tmp_path, caps
     assert main(["map", str(tmp_path / "empty.csv")]) == 2
     assert main(["map", str(tmp_path / "t.csv"), "--into", "outage"]) == 2
     assert "did you mean outages?" in capsys.readouterr().err
+
+
+def test_the_mapping_of_the_readme_reads_its_own_example(tmp_path):
+    readme = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+    (sql,) = re.findall(r"```sql\n(-- Tickets.*?)```", readme, re.DOTALL)
+    (tmp_path / "tickets.sql").write_text(sql)
+    header = mapping.read(tmp_path / "tickets.sql")
+    data = f"{','.join(header.knows[:3])},{header.knows[3]}\n{header.example}\n".encode()
+    parsed = mapping.as_source(header).parse(data, ORIGIN)
+    (row,) = parsed.frames["outages"].iter_rows(named=True)
+    assert (row["unit"], f"{row['began']:%H:%M}", f"{row['ended']:%H:%M}") == (
+        "gpu-0417",
+        "09:15",
+        "13:40",
+    )

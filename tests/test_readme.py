@@ -17,6 +17,7 @@ README = (ROOT / "README.md").read_text()
 VERBS = (
     "demo",
     "ingest",
+    "map",
     "derive",
     "report",
     "sql",
