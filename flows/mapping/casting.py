@@ -14,7 +14,7 @@ from transforms.contract import Table
 
 TEXTS = ("VARCHAR", "JSON")
 ZONED = "TIMESTAMP WITH TIME ZONE"
-_SANE = "{} BETWEEN TIMESTAMPTZ '1000-01-01Z' AND TIMESTAMPTZ '9999-12-31Z'"  # Python's, and no BC
+_SANE = "{} BETWEEN TIMESTAMPTZ '1000-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 00:00:00+00'"  # Python's, and no BC
 _NAIVE = ("TIMESTAMP", "DATE", "TIME")
 _WHOLE: dict[type[pl.DataType], str] = {
     pl.Int64: "BIGINT",
