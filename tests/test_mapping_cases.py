@@ -23,6 +23,7 @@ from flows.share import share
 
 CASES = Path(__file__).parent / "cases" / "mappings"
 FOLDERS = sorted(path for path in CASES.glob("*/*") if path.is_dir())
+BINARY = {"clustercockpit_node_states"}  # its Parquet is made in test_clustercockpit.py
 MAPPINGS = sorted((share("sample_data") / "mappings").glob("*.sql"))
 
 
@@ -54,5 +55,5 @@ def test_a_shipped_mapping_says_what_it_reads_and_has_cases(path):
     assert header.title.endswith(".")
     assert header.example
     assert header.knows
-    least = 2 if header.table else 1
+    least = 0 if path.stem in BINARY else 2 if header.table else 1
     assert len([case for case in FOLDERS if case.parent.name == path.stem]) >= least
