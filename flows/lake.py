@@ -36,6 +36,7 @@ from transforms.contract import ContractError, Table
 PART = "part.parquet"
 ROOMS = ("landed", "observed", "derived", "reports")
 SNAPSHOTS_KEPT = 4
+LARGE = 64 * 1024**2  # bytes: from here on, packing them tightly takes as long as reading them
 ROWS_A_GROUP = 250_000
 
 
@@ -68,7 +69,7 @@ class Lake:
         path = self.root / "landed" / source / f"{sha256}.zst"
 
         def pack(draft: Path) -> None:
-            packer = zstandard.ZstdCompressor(level=6)
+            packer = zstandard.ZstdCompressor(level=6 if size < LARGE else 3)
             with draft.open("wb") as file:
                 packer.copy_stream(opened(), file, size=size)
 

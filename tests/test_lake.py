@@ -1,5 +1,6 @@
 """The lake replaces whole files, folds what is said twice, and never shows a half."""
 
+import io
 import subprocess
 import sys
 import threading
@@ -260,5 +261,6 @@ def test_old_snapshots_go(tmp_path):
 
 def test_landed_bytes_come_back_as_they_came(tmp_path):
     lake = Lake(tmp_path)
-    lake.land("kernel_log", "abc", b"\xff\x00 as it came")
-    assert lake.landed("kernel_log", "abc") == b"\xff\x00 as it came"
+    data = b"\xff\x00 as it came"
+    lake.land("kernel_log", "abc", lambda: io.BytesIO(data), len(data))
+    assert lake.landed("kernel_log", "abc") == data
