@@ -41,6 +41,12 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ("aer", rf"{_DEVICE}:? ?\w*: (?P<detail>(?i:slot)\([\w-]+\): (?i:link down).*)"),
     ("link_down", r"(?P<device>[\w.@-]+): (?P<detail>(?i:lost carrier).*)"),
     ("link_up", r"(?P<device>[\w.@-]+): (?P<detail>(?i:gained carrier).*)"),
+    # NetworkManager says a loss twice: when it begins to wait, and when it acts on it.
+    (
+        "link_down",
+        r"device \((?P<device>[\w.@-]+)\): (?:carrier: )?(?P<detail>link disconnected(?: \(deferring .*)?$)",
+    ),
+    ("link_up", r"device \((?P<device>[\w.@-]+)\): (?:carrier: )?(?P<detail>link connected.*)"),
     ("link_down", r"\(slave (?P<device>[\w.@-]+)\): (?P<detail>link status definitely down.*)"),
     (
         "link_down",
@@ -101,7 +107,8 @@ PATTERNS: tuple[tuple[str, str], ...] = (
 SIGNATURES = (
     *("Xid (", "off the bus", "The NVIDIA GPU", "Machine Check", "achine check events"),
     *("[Hardware Error]: ", "temperature above", "EDAC MC", "AER: ", "PCIe Bus Error: "),
-    *("DPC: ", "carrier", "link status definitely", "Port module event", "link down", "link up"),
+    *("DPC: ", "carrier", "link disconnected", "link connected"),
+    *("link status definitely", "Port module event", "link down", "link up"),
     *("link is ", "slot(", "nvme ", "I/O error", "critical ", "EXT4-fs", "XFS (", "BTRFS"),
     *("Lustre", "nfs: server", "ceph: ", "out of memory", "Kernel panic", "soft lockup"),
     *("hard LOCKUP", "blocked for more", "BUG: ", "kernel BUG", "Oops: ", "stall", "segfault at"),
