@@ -40,7 +40,7 @@ def rates(
 
     Example: `faultledger rates hall,week --class GPU --since 2026-03-02`
     """
-    return _answer("rates", common, {"by": by})
+    return answer_study("rates", common, {"by": by})
 
 
 def compare(
@@ -53,7 +53,7 @@ def compare(
 
     Example: `faultledger compare 2026-03-02..2026-03-09 2026-03-09..2026-03-16`
     """
-    return _answer("compare", common, {"first": first, "second": second})
+    return answer_study("compare", common, {"first": first, "second": second})
 
 
 def register(app: App) -> None:
@@ -61,7 +61,7 @@ def register(app: App) -> None:
         app.command(command)
 
 
-def _answer(name: str, common: Common, options: Mapping[str, str]) -> int:
+def answer_study(name: str, common: Common, options: Mapping[str, str]) -> int:
     from flows import studying
     from flows.errors import CallError
     from transforms.studies import Asked, RefusalError

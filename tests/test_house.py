@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "flows/packing.py": {"zstandard", "flows"},
     "flows/cli.py": {"cyclopts", "flows"},
     "flows/cli_studies.py": {"cyclopts", "flows", "transforms"},
+    "flows/cli_causes.py": {"cyclopts", "flows"},
     "flows/progress.py": {"rich"},
     "flows/orchestrate.py": {"prefect", "flows"},
     "flows/schedule.py": {"prefect", "flows"},

@@ -25,6 +25,7 @@ VERBS = (
     "check",
     "rates",
     "compare",
+    "domains",
     "simulate",
     "schedule",
     "sources",

@@ -57,6 +57,18 @@ class Study:
     by: Callable[..., pl.DataFrame]
 
 
+def number(asked: Asked, name: str, usual: float, least: float, most: float) -> float:
+    """The option `name` as a number within [least, most]; `usual` where it is not given."""
+    said = asked.options.get(name, "")
+    try:
+        value = float(said) if said else usual
+    except ValueError:
+        raise RefusalError(f"{name} {said!r} is no number") from None
+    if not least <= value <= most:
+        raise RefusalError(f"{name} {value:g}: give one from {least:g} to {most:g}")
+    return value
+
+
 def counted(failures: pl.DataFrame, asked: Asked) -> pl.DataFrame:
     """The failures that `asked` counts: its definition, its class."""
     rows = failures.filter(pl.col("definition").cast(pl.String) == asked.definition)
