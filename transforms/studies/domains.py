@@ -22,12 +22,12 @@ import polars as pl
 from transforms.node_failures import node_failures
 from transforms.reliability import domains as d4
 from transforms.reliability.dispersion import Dispersion, rate_limits
+from transforms.seats import KINDS, seated, seats_at_risk
 from transforms.shrinkage import fit, posterior
 from transforms.studies.base import Asked, RefusalError, Study, at_risk, number
 from transforms.studies.rates import FEWEST_FOR_PHI, scatter_of
 from transforms.tables import derived as d
 
-KINDS = ("rack", "pdu", "leaf_switch", "nvlink_domain", "cooling_loop", "hall")
 FALSE_SHARE = 0.05 / 2
 """Of findings, the share that may be false: among kinds, and again among domains."""
 BURST_S = 60.0
@@ -79,12 +79,12 @@ def domains(
     """
     gap_s = 60 * number(asked, "gap", 10, 0.1, 60)
     draws = int(number(asked, "draws", 2000, 99, 100_000))
-    risk = _seats(at_risk(exposure, asked), fleet)
+    risk = seats_at_risk(at_risk(exposure, asked), fleet)
     kept = incidents.filter("counts", pl.col("definition").cast(pl.String) == asked.definition)
     failed = node_failures(kept, incident_members)
     if asked.klass != "all":
         failed = failed.filter(pl.col("class") == asked.klass)
-    failed = _seated(failed, fleet)
+    failed = seated(failed, fleet)
     if failed.height < FEWEST:
         raise RefusalError(
             f"{failed.height} failures of nodes in the fleet on the days asked: "
@@ -268,49 +268,6 @@ def _rate(count: int, days: float, scatter: Dispersion | None, level: float) -> 
         if scatter is None
         else ("held" if calm else "not held"),
     }
-
-
-def _placed(rows: pl.DataFrame, fleet: pl.DataFrame) -> pl.DataFrame:
-    """Add `seat`, the row of the fleet where each row's node stood at its `at`; others leave."""
-    seats = fleet.with_row_index("seat").select("cluster", "node", "seat", "valid_from", "valid_to")
-    return (
-        rows.sort("at")
-        .join_asof(
-            seats.sort("valid_from"),
-            left_on="at",
-            right_on="valid_from",
-            by=["cluster", "node"],
-            check_sortedness=False,
-        )
-        .filter(pl.col("seat").is_not_null())
-    )
-
-
-def _seats(risk: pl.DataFrame, fleet: pl.DataFrame) -> pl.DataFrame:
-    """Each seat with its exposure, the weeks it came and left, and all its domains."""
-    last_moment = pl.col("day").cast(pl.Datetime("us", "UTC")) + pl.duration(
-        days=1, microseconds=-1
-    )
-    days = _placed(
-        risk.filter(pl.col("node_days") > 0).select(
-            "day", "cluster", "node", "node_days", at=last_moment
-        ),
-        fleet,
-    )
-    homes = fleet.with_row_index("seat").select("seat", "cluster", "gpu_model", *KINDS)
-    return (
-        days.group_by("seat")
-        .agg(
-            pl.col("node_days").sum(),
-            pl.col("day").min().dt.truncate("1w").alias("came"),
-            pl.col("day").max().dt.truncate("1w").alias("left"),
-        )
-        .join(homes, on="seat")
-    )
-
-
-def _seated(failed: pl.DataFrame, fleet: pl.DataFrame) -> pl.DataFrame:
-    return _placed(failed, fleet).filter((pl.col("valid_to") > pl.col("at")).fill_null(True))
 
 
 STUDY = Study(
