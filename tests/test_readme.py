@@ -26,6 +26,7 @@ VERBS = (
     "rates",
     "compare",
     "domains",
+    "trend",
     "simulate",
     "schedule",
     "sources",

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import optimize, stats
 
 Truncation = Literal["time", "failure"]
 FEWEST = 4
@@ -92,3 +92,30 @@ def pooled(times: ArrayLike, until: float, level: float = 0.95) -> Trend:
     keep their laws; `mtbf_*` are then of the pool, in its members' common time.
     """
     return trend(times, until, "time", level)
+
+
+def slope_limits(found: Trend, phi: float = 1.0, level: float = 0.95) -> tuple[float, float]:
+    """Limits of a time-truncated growth slope; `phi` times the variance of chance widens them."""
+    freedom = 2 * found.failures / phi
+    low, high = (float(stats.chi2.ppf(p, freedom)) for p in ((1 - level) / 2, (1 + level) / 2))
+    return found.growth_slope * low / freedom, found.growth_slope * high / freedom
+
+
+def mtbf_now_limits(found: Trend, phi: float = 1.0, level: float = 0.95) -> tuple[float, float]:
+    """Limits of the MTBF at the end of a time-truncated window, unit of `until`.
+
+    The present rate is the count times the slope over `until`. Count and slope are independent:
+    gamma laws of about n and n degrees stand for what each leaves open, and their product's
+    quantiles are found by quadrature. Coverage is nominal to a point from about 5 failures on.
+    """
+    size = found.failures / phi
+    steps = (np.arange(2000) + 0.5) / 2000
+    count = stats.gamma.ppf(steps, size + 0.5) / size
+
+    def edge(share: float) -> float:
+        def short(ratio: float) -> float:
+            return float(stats.gamma.cdf(size * ratio / count, size).mean()) - share
+
+        return float(optimize.brentq(short, 1e-9, 1e3))
+
+    return found.mtbf_now / edge((1 + level) / 2), found.mtbf_now / edge((1 - level) / 2)

@@ -1,0 +1,79 @@
+"""Operation as a clock: instants told in node-days gone by since the watch began (R-10).
+
+A fleet that grows fails more often per week, which is no trend. On the node-days that it has
+operated, whatever the calendar says, failures of a steady fleet come evenly.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from transforms.fleet import ID
+
+DAY_US = 86_400_000_000
+MIDNIGHT = pl.col("at").dt.truncate("1d")
+
+
+def observed_until(exposure: pl.DataFrame) -> datetime:
+    """The last instant that `exposure` covers: its last day up to the longest wall time in it."""
+    last = exposure["day"].max()
+    wall_ms = exposure.filter(pl.col("day") == last)["wall_ms"].max()
+    return pl.Series([last]).cast(pl.Datetime("us", "UTC"))[0] + timedelta(milliseconds=wall_ms)  # type: ignore[arg-type]
+
+
+def observed_since(exposure: pl.DataFrame) -> datetime:
+    return pl.Series([exposure["day"].min()]).cast(pl.Datetime("us", "UTC"))[0]
+
+
+def operation(exposure: pl.DataFrame, units: Sequence[str]) -> pl.DataFrame:
+    """What each unit had operated before each of its days: units, day, node_days, before.
+
+    `exposure` holds node_days on the clock asked for. Without units the whole fleet is one.
+    """
+    by_day = exposure.group_by([*units, "day"]).agg(pl.col("node_days").sum()).sort(*units, "day")
+    before = pl.col("node_days").cum_sum() - pl.col("node_days")
+    return by_day.with_columns(before=before.over(units) if units else before)
+
+
+def operated(events: pl.DataFrame, days: pl.DataFrame, units: Sequence[str], until: datetime):  # type: ignore[no-untyped-def]
+    """`events` (units, at) with `operated`: node-days gone by when each happened, null off the clock.
+
+    Inside a day operation is taken as even; the last day ends at `until`. Instants are known to a
+    microsecond, and stand in the middle of theirs.
+    """
+    left_us = (pl.lit(until) - MIDNIGHT).dt.total_microseconds().clip(1, DAY_US)
+    gone_us = (pl.col("at") - MIDNIGHT).dt.total_microseconds() + 0.5
+    return (
+        events.with_columns(day=pl.col("at").dt.date())
+        .join(days, on=[*units, "day"], how="left", nulls_equal=True)
+        .with_columns(
+            operated=pl.when(pl.col("node_days") > 0).then(
+                pl.col("before") + pl.col("node_days") * (gone_us / left_us).clip(0, 1)
+            )
+        )
+        .drop("node_days", "before")
+    )
+
+
+def instants(
+    incidents: pl.DataFrame, exposure: pl.DataFrame, definition: str, klass: str | None
+) -> pl.DataFrame:
+    """Failures one by one, with the places where their nodes stood that day.
+
+    Columns at, cluster, node, device, gpus, class, component, incident, provider, hall, rack; the
+    places are null where the node had no exposure that day.
+    """
+    from transforms.fleet import place
+
+    nodes = exposure.select(ID).unique()
+    chosen = incidents.filter(
+        pl.col("counts") & (pl.col("definition").cast(pl.String) == definition)
+    )
+    rows = place(chosen.cast({"class": pl.String}), nodes)
+    if klass is not None:
+        rows = rows.filter(pl.col("class") == klass)
+    places = exposure.select("day", *ID, "provider", "hall", "rack").unique(["day", *ID])
+    return rows.select(
+        "day", pl.col("began").alias("at"), *ID, "device", "gpus", "class", "component", "incident"
+    ).join(places, on=["day", *ID], how="left")
