@@ -98,7 +98,7 @@ GROWING = np.linspace(100, 300, 90)
 def test_a_fleet_that_grows_threefold_shows_no_trend_more_often_than_chance():
     """Size 5 % of all three statements; on the calendar the same failures look ever worse."""
     rng = np.random.default_rng(12)
-    draws, risk = 300, exposure(GROWING)
+    draws, risk = 200, exposure(GROWING)
     laplace = mil = read = calendar = 0
     for _ in range(draws):
         hits = grown(rng, 1.0, GROWING, 40)
@@ -128,7 +128,7 @@ def test_a_real_trend_is_found_in_a_growing_fleet(slope, reading):
 @pytest.mark.parametrize(("slope", "mean"), [(1.0, 8), (0.6, 30)])
 def test_limits_of_the_present_mtbf_cover_it(slope, mean):
     rng = np.random.default_rng(14)
-    truth, covered, draws = 1 / (mean * slope), 0, 600
+    truth, covered, draws = 1 / (mean * slope), 0, 300
     for _ in range(draws):
         at = rng.random(max(rng.poisson(mean), 2)) ** (1 / slope)
         low, high = trends.mtbf_now_limits(trends.trend(at, 1.0))

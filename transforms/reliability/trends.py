@@ -109,7 +109,7 @@ def mtbf_now_limits(found: Trend, phi: float = 1.0, level: float = 0.95) -> tupl
     quantiles are found by quadrature. Coverage is nominal to a point from about 5 failures on.
     """
     size = found.failures / phi
-    steps = (np.arange(2000) + 0.5) / 2000
+    steps = (np.arange(400) + 0.5) / 400
     count = stats.gamma.ppf(steps, size + 0.5) / size
 
     def edge(share: float) -> float:

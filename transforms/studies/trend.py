@@ -64,10 +64,7 @@ def trend(asked: Asked, *, incidents: pl.DataFrame, exposure: pl.DataFrame) -> p
     hits = operated(events, days, units, observed_until(exposure))
     times = _grouped(hits, [*units, *kinds])
     edges = _grouped(days, units)
-    if kinds:
-        keys = list(times)
-    else:
-        keys = list(dict.fromkeys([*edges, *times]))
+    keys = list(times) if kinds else list(dict.fromkeys([*edges, *times]))
     rows = []
     for key in keys:
         watch = edges.get(key[: len(units)])
