@@ -304,3 +304,12 @@ def test_fifty_thousand_damaged_lines_do_not_hang():
     data = HEADER + "7|torn|2026-03-02T08:0\n" * 50_000
     parsed = slurm_sacct.parse(data.encode(), ORIGIN)
     assert parsed.rejected == 50_000
+
+
+def test_years_that_no_record_can_have_are_refused():
+    """Year 0 reads as an instant in Polars and as none in Python: found by damage."""
+    texts = pl.Series(["0000-03-02T10:00:00", "9999-12-31T10:00:00Z", "2026-03-02T10:00:00"])
+    assert text.instants(texts, "UTC")["at"].null_count() == 2
+    assert text.instants(texts, "UTC")["fault"].drop_nulls().unique().to_list() == [
+        "its year lies outside 1900 to 2199"
+    ]

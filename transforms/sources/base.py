@@ -105,9 +105,10 @@ def refuse_broken(
     told = failures.details()
     broken = told.filter(pl.any_horizontal(pl.col(rules) == "invalid"))
     bad: list[tuple[int, str, str]] = []
-    for row in broken.iter_rows(named=True):
+    # Only these columns: a broken row may hold an instant that Python has no date for.
+    for row in broken.select("line_no", *rules).iter_rows(named=True):
         named = ", ".join(rule for rule in rules if row[rule] == "invalid")
-        line = int(row.get("line_no") or 0)
+        line = int(row["line_no"] or 0)
         bad.append((line, f"{table.name} breaks {named}", texts(line)))
     same = [name for name in (*table.key, "line_no") if name in frame.columns]
     sound = frame.join(broken.select(same).unique(), on=same, how="anti", nulls_equal=True)

@@ -5,6 +5,8 @@ trace: a fault text, or a null beside a text that `is_told`. Callers turn the tr
 """
 
 from collections.abc import Callable, Iterator
+from datetime import UTC as UTC_ZONE
+from datetime import datetime
 
 import polars as pl
 
@@ -14,6 +16,7 @@ NOT_TOLD = ("", "unknown", "none", "n/a", "(null)", "invalid", "none assigned")
 """Words of a scheduler, in lower case, for "there is no value"."""
 
 LINES_SCHEMA = pl.Schema({"line_no": pl.UInt32, "line": pl.String})
+_AGE = (datetime(1900, 1, 1, tzinfo=UTC_ZONE), datetime(2199, 12, 31, tzinfo=UTC_ZONE))
 _CHUNK = 64 << 20
 _LOCAL = "%Y-%m-%dT%H:%M:%S"
 _LONGER = r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,9})? ?(Z|[+-]\d\d(?::?\d\d)?)?$"
@@ -66,12 +69,23 @@ def instants(texts: pl.Series, zone: str) -> pl.DataFrame:
     ).to_series()
     both = pl.DataFrame({"at": at, "fault": faults})
     rest = (naive.is_null() & texts.is_not_null()).arg_true()
-    if rest.is_empty():
-        return both
-    other = _other_instants(texts.gather(rest), zone)
-    return pl.DataFrame(
-        {name: both[name].scatter(rest, other[name]) for name in ("at", "fault")},
-        schema={"at": UTC, "fault": pl.String},
+    if not rest.is_empty():
+        other = _other_instants(texts.gather(rest), zone)
+        both = pl.DataFrame(
+            {name: both[name].scatter(rest, other[name]) for name in ("at", "fault")},
+            schema={"at": UTC, "fault": pl.String},
+        )
+    return _of_this_age(both)
+
+
+def _of_this_age(read: pl.DataFrame) -> pl.DataFrame:
+    """Refuse the years that no record can have, some of which Python has no dates for."""
+    is_odd = ~pl.col("at").is_between(*_AGE)
+    if not read.select(is_odd.any()).item():
+        return read
+    odd = pl.lit("its year lies outside 1900 to 2199")
+    return read.with_columns(
+        at=pl.when(~is_odd).then("at"), fault=pl.when(is_odd).then(odd).otherwise("fault")
     )
 
 
