@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from flows import __version__, cli_causes, cli_lives, cli_studies, output
+from flows import __version__, cli_causes, cli_lives, cli_nodes, cli_studies, output
 from flows.errors import CallError, DataError
 from flows.output import tell
 
@@ -253,6 +253,7 @@ def tables(name: str | None = None, /) -> int:
 cli_studies.register(app)
 cli_causes.register(app)
 cli_lives.register(app)
+cli_nodes.register(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

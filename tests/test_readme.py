@@ -27,6 +27,7 @@ VERBS = (
     "compare",
     "domains",
     "trend",
+    "suspects",
     "simulate",
     "schedule",
     "sources",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import optimize, stats
-from scipy.special import digamma, gammaln, polygamma
+from scipy.special import digamma, gammaincc, gammaincinv, gammaln, polygamma
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,51 @@ class Posterior:
     weight: float  # of its own data against the fleet's
 
 
+@dataclass(frozen=True)
+class Posteriors:
+    """The same of many units at once, with limits, and what is expected of those far above."""
+
+    mean: np.ndarray
+    lo: np.ndarray
+    hi: np.ndarray
+    surely: np.ndarray
+    p_above: np.ndarray
+    weight: np.ndarray
+    above: np.ndarray
+    """Rate per 1000 node-days times the chance that it is above: E[rate; rate > times x fleet]."""
+
+
+def posteriors(
+    prior: Prior,
+    failures: np.ndarray,
+    node_days: np.ndarray,
+    times: float = 3.0,
+    level: float = 0.95,
+) -> Posteriors:
+    """Draw every unit towards its fleet; arrays by unit, rates per 1000 node-days."""
+    shape, exposure = prior.shape + failures, prior.exposure + node_days
+    far = times * prior.mean * exposure
+
+    def quantile(share: float) -> np.ndarray:
+        return 1000 * gammaincinv(shape, share) / exposure
+
+    mean = 1000 * shape / exposure
+    return Posteriors(
+        mean=mean,
+        lo=quantile((1 - level) / 2),
+        hi=quantile((1 + level) / 2),
+        surely=quantile(0.05),
+        p_above=gammaincc(shape, far),
+        weight=node_days / exposure,
+        above=mean * gammaincc(shape + 1, far),
+    )
+
+
 def posterior(prior: Prior, failures: int, node_days: float, times: float = 3.0) -> Posterior:
     """Draw one unit towards its fleet."""
-    shape, exposure = prior.shape + failures, prior.exposure + node_days
-    law = stats.gamma(shape, scale=1 / exposure)
+    one = posteriors(prior, np.array([failures]), np.array([node_days]), times)
     return Posterior(
-        mean=1000 * shape / exposure,
-        surely=1000 * float(law.ppf(0.05)),
-        p_above=float(law.sf(times * prior.mean)),
-        weight=node_days / exposure,
+        float(one.mean[0]), float(one.surely[0]), float(one.p_above[0]), float(one.weight[0])
     )
 
 
@@ -71,14 +107,21 @@ def poisson_log_likelihood(failures: np.ndarray, node_days: np.ndarray) -> float
 def fit(failures: np.ndarray, node_days: np.ndarray) -> Prior | None:
     """Prior of greatest likelihood; None where the units differ by no more than chance.
 
-    Units with no exposure say nothing. Steps on the logarithms of both parameters end in Newton's
-    method, so that the answer does not hang on where an optimiser got tired.
+    Units with no exposure say nothing. The likelihood grows on leaving the Poisson law exactly
+    where the squares of the residuals sum to more than the failures, whatever the exposures. Steps
+    on the logarithms of both parameters end in Newton's method, so that the answer does not hang
+    on where an optimiser got tired.
     """
     seen = node_days > 0
     x, t = failures[seen].astype(float), node_days[seen].astype(float)
-    start = moments(x, float(t.mean())) if len(x) > 1 else None
-    if start is None:
+    if len(x) < 2 or not x.sum():
         return None
+    rate = x.sum() / t.sum()
+    excess = float(np.sum((x - rate * t) ** 2) - x.sum())
+    if excess <= 0:
+        return None
+    shape = rate**2 * float(np.sum(t**2)) / excess
+    start = Prior(shape, shape / rate)
     place = np.log([start.shape, start.exposure])
     rough = optimize.minimize(
         lambda p: -log_likelihood(Prior(*np.exp(p)), x, t), place, jac=lambda p: -_slope(p, x, t)

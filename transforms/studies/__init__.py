@@ -1,12 +1,13 @@
 """Questions that need more than SQL: a study is one file here and one line below."""
 
-from transforms.studies import compare, domains, rates, trend
+from transforms.studies import compare, domains, rates, suspects, trend
 from transforms.studies.base import Asked, RefusalError, Study
 
 STUDIES: tuple[Study, ...] = (
     compare.STUDY,
     domains.STUDY,
     rates.STUDY,
+    suspects.STUDY,
     trend.STUDY,
 )
 BY_NAME: dict[str, Study] = {study.name: study for study in STUDIES}
