@@ -313,7 +313,7 @@ def test_a_board_keeps_its_failures_when_it_moves():
     ("options", "hits", "reason"),
     [
         ({"unit": "moon"}, LEMON, "no unit 'moon'"),
-        ({"days": "soon"}, LEMON, "days of 'soon'"),
+        ({"days": "soon"}, LEMON, "days 'soon' is no number"),
         ({"unit": "gpu"}, LEMON, "no inventory of GPUs"),
         ({"unit": "leaf_switch"}, LEMON, "no node's leaf_switch is known"),
         ({}, some(1, 2), "2 failures on the allocated clock"),

@@ -19,6 +19,8 @@ from transforms.simulate import SAMPLE
 from transforms.simulate.formats.packing import unpack
 from transforms.sources import SOURCES
 from transforms.sources.base import Origin
+from transforms.studies import Asked
+from transforms.studies.suspects import STUDY, suspects
 from transforms.tables.derived import INTERRUPTIONS
 
 SAMPLE_DATA = Path(__file__).resolve().parents[1] / "sample_data"
@@ -243,3 +245,14 @@ def cut(observed: Frames) -> Frames:
 
 def test_interruptions_keep_their_contract(derived: Frames):
     assert INTERRUPTIONS.broken_rules(derived["interruptions"]) == {}
+
+
+def test_the_planted_lemon_is_the_first_suspect(derived: Frames):
+    asked = Asked(clock="allocated")
+    found = suspects(asked, **{table.name: derived[table.name] for table in STUDY.reads})
+    assert found.height == 47  # one of 48 was returned
+    lemon, *others = found.iter_rows(named=True)
+    assert lemon["node"] == f"node-{SAMPLE.lemon:04}"
+    assert lemon["p_lemon"] > 0.95
+    assert lemon["verdict"] == "drain and test"
+    assert max(row["p_lemon"] for row in others) < 0.6

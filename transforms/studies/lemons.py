@@ -11,7 +11,7 @@ from transforms.mtbf import count_limits
 from transforms.reliability.dispersion import dispersion
 from transforms.reliability.domains import benjamini_hochberg
 from transforms.shrinkage import Posteriors, fit, posteriors
-from transforms.studies.base import Asked, RefusalError
+from transforms.studies.base import Asked, RefusalError, number
 from transforms.studies.gpu_spells import NODE
 from transforms.studies.signals import COUNTS, fisher, tails
 
@@ -25,17 +25,6 @@ BY_CHANCE, TOGETHER = "watch: more failures than chance", "watch: its signals to
 MAYBE = "watch: likely a lemon, and chance is not ruled out"
 PULL, RETEST = "drain and test", "test before it returns"
 DEAR, QUIET = "watch: a test costs more than it saves", "no evidence"
-
-
-def number(asked: Asked, name: str, default: float) -> float:
-    said = asked.options.get(name, str(default))
-    try:
-        value = float(said)
-    except ValueError:
-        value = -1.0
-    if value < 0 or (name in ("days", "times") and not value):
-        raise RefusalError(f"{name} of {said!r}: write a number such as {default:g}")
-    return value
 
 
 def judged(
@@ -52,7 +41,7 @@ def judged(
             f"{total} failures on the {asked.clock} clock in the window, and {FEWEST_FAILURES} are "
             "the fewest that can tell units apart: ask for more --days, or another clock"
         )
-    times = number(asked, "times", TIMES)
+    times = number(asked, "times", TIMES, 1, 100)
     prior = fit(np.maximum(x - rows["open"].to_numpy(), 0), t)
     phi = dispersion(x[t > 0], t[t > 0]).phi
     mean = total / time
@@ -80,7 +69,7 @@ def judged(
     loss = pl.col("hours_lost")
     each = rows.select(loss.fill_null(loss.mean())).to_series().to_numpy()
     saved = ahead * np.maximum(law.above - law.p_above * 1000 * average, 0.0) / 1000 * each
-    cost = number(asked, "test_hours", TEST_HOURS) * rows["gpus"].fill_null(0).to_numpy()
+    cost = number(asked, "test_hours", TEST_HOURS, 0, 10_000) * rows["gpus"].fill_null(0).to_numpy()
     net = saved - cost
     is_maybe = law.p_above >= LIKELY
     is_likely = stands & is_maybe
@@ -125,7 +114,7 @@ def judged(
     ranked = in_fleet.sort(
         ["p_lemon", "surely", "p_signals", *keys], descending=[True, True, False, *[False] * len(keys)]
     )  # fmt: skip
-    top = int(number(asked, "top", 0))
+    top = int(number(asked, "top", 0, 0, 1e9))
     return ranked.head(top) if top else ranked
 
 

@@ -22,9 +22,9 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from transforms.studies.base import Asked, RefusalError, Study, at_risk, counted
+from transforms.studies.base import Asked, RefusalError, Study, at_risk, counted, number
 from transforms.studies.gpu_spells import NODE, days_at_risk, hits, spells
-from transforms.studies.lemons import judged, number
+from transforms.studies.lemons import judged
 from transforms.studies.signals import COUNTS, signals
 from transforms.tables import derived as d
 from transforms.tables import observed as o
@@ -54,7 +54,7 @@ def suspects(
     unit = asked.options.get("unit", "node")
     if unit not in UNITS:
         raise RefusalError(f"no unit {unit!r}: there are {', '.join(UNITS)}")
-    days = int(number(asked, "days", DAYS))
+    days = int(number(asked, "days", DAYS, 1, 10_000))
     risk, final = _window(at_risk(exposure, asked), days)
     risk = risk.with_columns(_switch(risk, fleet))
     seen = counted(failures, asked).join(risk.select(*NODE, "day", "rack", "leaf_switch"), on=[*NODE, "day"])  # fmt: skip
