@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from transforms.reliability.dispersion import Dispersion, dispersion, rate_limits
+from transforms.reliability.coverage import ENOUGH, rate_over_gaps
 from transforms.studies.base import Asked, RefusalError, Study, at_risk, counted
 from transforms.tables import derived as d
 
@@ -24,9 +25,12 @@ CELLS_NEED = 1.0
 """Expected failures a cell, below which cells are judged by chance draws, not by chi-square."""
 
 
-def by_columns(asked: Asked) -> tuple[str, ...]:
-    named = tuple(filter(None, asked.options.get("by", "cluster").replace(",", " ").split()))
-    known = (*PLACES, *PERIODS, *KINDS)
+def by_columns(
+    asked: Asked, known: Sequence[str] = (*PLACES, *PERIODS, *KINDS)
+) -> tuple[str, ...]:
+    """The columns that `asked.options["by"]` names, each of `known` and once."""
+    said = asked.options.get("by", "cluster").replace(",", " ").split()
+    named = tuple(dict.fromkeys(said))
     if strange := [name for name in named if name not in known]:
         raise RefusalError(f"cannot group by {', '.join(strange)}: there are {', '.join(known)}")
     return named
@@ -35,23 +39,21 @@ def by_columns(asked: Asked) -> tuple[str, ...]:
 def rates(asked: Asked, *, failures: pl.DataFrame, exposure: pl.DataFrame) -> pl.DataFrame:
     """Rates by the columns named in `asked.options["by"]`, each with its whole pedigree.
 
-    Columns: by, failures, node_days, per_1000_node_days, _lo, _hi, mtbf_hours, _lo, _hi, phi,
-    assumption, clock, definition, class. A failure on a node without exposure keeps its row.
+    Columns: by, failures, node_days, coverage, per_1000_node_days, _lo, _hi, mtbf_hours, _lo,
+    _hi, phi, assumption, clock, definition, counted. A failure on a node without exposure keeps
+    its row.
     """
     by = by_columns(asked)
     units = [name for name in by if name not in KINDS]
     kinds = [name for name in by if name in KINDS]
-    hours = _periods(at_risk(exposure, asked), units)
+    hours = with_periods(at_risk(exposure, asked), units)
     places = exposure.select("day", "cluster", "node", *(p for p in PLACES[1:4])).unique(
         ["day", "cluster", "node"]
     )
     hits = counted(failures, asked).join(places, on=["day", "cluster", "node"], how="left")
-    hits = _periods(hits.cast({"class": pl.String}), units)
-    exposed = (
-        hours.group_by(units).agg(pl.col("node_days").sum())
-        if units
-        else hours.select(pl.col("node_days").sum())
-    )
+    hits = with_periods(hits.cast({"class": pl.String}), units)
+    sums = [pl.col(name).sum() for name in ("node_days", "wall_ms", "unobserved_ms")]
+    exposed = hours.group_by(units).agg(sums) if units else hours.select(sums)
     counts = (
         hits.group_by([*units, *kinds]).agg(pl.col("failures").cast(pl.Int64).sum())
         if by
@@ -64,7 +66,11 @@ def rates(asked: Asked, *, failures: pl.DataFrame, exposure: pl.DataFrame) -> pl
         if units
         else counts.join(exposed, how="cross")
     )
-    rows = rows.with_columns(pl.col("failures").fill_null(0), pl.col("node_days").fill_null(0.0))
+    rows = rows.with_columns(
+        pl.col("failures").fill_null(0),
+        pl.col("node_days").fill_null(0.0),
+        coverage=1 - pl.col("unobserved_ms") / pl.col("wall_ms"),
+    ).drop("wall_ms", "unobserved_ms")
     scatter = [
         _scatter(row, [*units, *kinds], hits, hours, units, asked)
         for row in rows.iter_rows(named=True)
@@ -82,6 +88,7 @@ def rates(asked: Asked, *, failures: pl.DataFrame, exposure: pl.DataFrame) -> pl
 ANSWER = {
     "failures": pl.Int64,
     "node_days": pl.Float64,
+    "coverage": pl.Float64,
     "per_1000_node_days": pl.Float64,
     "per_1000_node_days_lo": pl.Float64,
     "per_1000_node_days_hi": pl.Float64,
@@ -96,7 +103,8 @@ ANSWER = {
 }
 
 
-def _periods(frame: pl.DataFrame, units: Sequence[str]) -> pl.DataFrame:
+def with_periods(frame: pl.DataFrame, units: Sequence[str]) -> pl.DataFrame:
+    """Add the column `week` (its Monday) or `month` (its first) where `units` names it."""
     made = [
         pl.col("day").dt.truncate(every).alias(name)
         for name, every in PERIODS.items()
@@ -150,18 +158,38 @@ def scatter_of(counts: np.ndarray, exposure: np.ndarray, rng: np.random.Generato
 
 
 def _answer(row: dict, found: Dispersion | None, asked: Asked) -> tuple:
-    r, t = row["failures"], row["node_days"]
-    unit = [value for name, value in row.items() if name not in ("failures", "node_days")]
+    r, t, coverage = row["failures"], row["node_days"], row["coverage"]
+    unit = [value for name, value in row.items() if name not in ANSWER]
     pedigree = (asked.clock, asked.definition, asked.klass)
     if found is None:
         phi, assumption = None, "too few failures to tell"
     else:
         phi, assumption = found.phi, "held" if found.is_poisson else "not held"
     if not t:
-        return (*unit, r, 0.0, *[None] * 6, phi, "no exposure", *pedigree)
+        return (*unit, r, 0.0, coverage, *[None] * 6, phi, "no exposure", *pedigree)
     lo, hi = rate_limits(r, t, phi or 1.0 if assumption == "not held" else 1.0, asked.level)
-    mtbf = (24 * t / r, 24 / hi, 24 / lo) if r else (None, 24 / hi, None)
-    return (*unit, r, t, 1000 * r / t, 1000 * lo, 1000 * hi, *mtbf, phi, assumption, *pedigree)
+    rate, mtbf = 1000 * r / t, 24 * t / r if r else None
+    if coverage < ENOUGH:
+        low, high = gap_factors(coverage, asked.clock)
+        lo, hi = lo * low, hi * high
+        rate = mtbf = None
+        assumption = f"{coverage:.1%} of the time observed: bounds only"
+    limits = (1000 * lo, 1000 * hi if math.isfinite(hi) else None)
+    hours = (mtbf, 24 / hi if hi else None, 24 / lo if lo else None)
+    return (*unit, r, t, coverage, rate, *limits, *hours, phi, assumption, *pedigree)
+
+
+def gap_factors(coverage: float, clock: str) -> tuple[float, float]:
+    """What the limits of a rate on `clock` are multiplied by, to admit the unobserved time.
+
+    The wall clock has that time in its exposure already, the others have not.
+    """
+    if not coverage:
+        return (1.0 if clock == "wall" else 0.0), math.inf
+    covered = rate_over_gaps(1, coverage, 1.0)
+    scale = coverage if clock == "wall" else 1.0
+    one = covered.per_1000_node_days
+    return covered.lo / one / scale, covered.hi / one / scale
 
 
 STUDY = Study(
