@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from flows import __version__, cli_causes, cli_lives, cli_nodes, cli_studies, output
+from flows import __version__, cli_causes, cli_fleet, cli_lives, cli_nodes, cli_studies, output
 from flows.errors import CallError, DataError
 from flows.output import tell
 
@@ -254,6 +254,7 @@ cli_studies.register(app)
 cli_causes.register(app)
 cli_lives.register(app)
 cli_nodes.register(app)
+cli_fleet.register(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

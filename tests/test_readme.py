@@ -25,6 +25,7 @@ VERBS = (
     "check",
     "rates",
     "compare",
+    "availability",
     "domains",
     "trend",
     "suspects",

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from transforms.exposure import CLOCKS
+from transforms.reliability.availability import f_limits
 
 DAY_MS = 86_400_000
 DAYS_PER_YEAR = 365.25
@@ -163,12 +164,11 @@ def availability(repairs: int, up: float, down: float, level: float = 0.95) -> A
     share = up / (up + down)
     if not repairs:
         return Availability(share, math.nan, math.nan, math.nan, math.nan)
-    odds = down / up
-    spread = float(stats.f.ppf((1 + level) / 2, 2 * repairs, 2 * repairs))
+    low, high = f_limits(repairs, up, down, level)
     return Availability(
         availability=share,
-        lo=1 / (1 + odds * spread),
-        hi=1 / (1 + odds / spread),
+        lo=float(low),
+        hi=float(high),
         mtbf=up / repairs,
         mttr=down / repairs,
     )

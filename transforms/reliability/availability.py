@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import stats
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,42 @@ def short_points(promised: float, measured: float) -> float:
     return max(0.0, 100 * (promised - measured))
 
 
+STEPHENS = 1.094
+"""Adjusted Kolmogorov distance that 5 % of exponential samples exceed, their mean estimated
+(Stephens 1974)."""
+FEW_KINDS = 1 / 8
+"""Share of distinct nodes below which alike ones are drawn together."""
+BLOCK = 1 << 20
+"""Nodes drawn at once, so that a large fleet asks for no matrix of draws by nodes."""
+
+
+def looks_exponential(times: ArrayLike) -> bool:
+    """Whether times > 0 may be exponential, by Kolmogorov's distance at 5 %; True below four."""
+    t = np.asarray(times, np.float64)
+    t = np.sort(t[t > 0])
+    if (n := len(t)) < 4:
+        return True
+    law = -np.expm1(-t / t.mean())
+    steps = np.arange(1, n + 1) / n
+    distance = float(np.maximum(steps - law, law - steps + 1 / n).max())
+    return (distance - 0.2 / n) * (math.sqrt(n) + 0.26 + 0.5 / math.sqrt(n)) <= STEPHENS
+
+
+def f_limits(
+    repairs: ArrayLike, up: ArrayLike, down: ArrayLike, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Limits of up / (up + down) for roughly exponential up and repair times (R-6).
+
+    Shape of the inputs, which are in one unit; nan where nothing was repaired or never up.
+    """
+    r, good, bad = (np.asarray(v, np.float64) for v in (repairs, up, down))
+    is_told = (r > 0) & (good > 0)
+    odds = np.where(is_told, bad, np.nan) / np.where(is_told, good, 1.0)
+    freedom = np.where(is_told, 2 * r, 2.0)
+    spread = stats.f.ppf((1 + level) / 2, freedom, freedom)
+    return 1 / (1 + odds * spread), 1 / (1 + odds / spread)
+
+
 def bootstrap_limits(
     up: ArrayLike,
     down: ArrayLike,
@@ -56,15 +93,25 @@ def bootstrap_limits(
 ) -> tuple[float, float]:
     """Percentile limits of the fleet's availability when whole nodes are drawn again.
 
-    For heavy-tailed repairs, where the F interval of `mtbf.availability` is too narrow.
+    For heavy-tailed repairs, where the F interval is too narrow. Nodes alike in both times, as
+    most of a fleet are on most days, are drawn together.
     """
-    good, bad = np.asarray(up, np.float64), np.asarray(down, np.float64)
-    nodes = len(good)
-    shares = np.empty(draws)
-    for draw in range(draws):
-        chosen = rng.integers(0, nodes, nodes)
-        lived = good[chosen].sum()
-        shares[draw] = lived / (lived + bad[chosen].sum())
+    pairs = np.stack([np.asarray(up, np.float64), np.asarray(down, np.float64)], axis=1)
+    nodes = len(pairs)
+    kinds, sizes = np.unique(pairs, axis=0, return_counts=True)
+    if len(kinds) <= nodes * FEW_KINDS:
+        sums = rng.multinomial(nodes, sizes / nodes, size=draws) @ kinds
+    else:
+        sums = np.empty((draws, 2))
+        block = max(1, BLOCK // nodes)
+        good, bad = pairs[:, 0].copy(), pairs[:, 1].copy()
+        for start in range(0, draws, block):
+            some = min(block, draws - start)
+            chosen = rng.integers(0, nodes, (some, nodes), dtype=np.int32)
+            sums[start : start + some, 0] = good[chosen].sum(axis=1)
+            sums[start : start + some, 1] = bad[chosen].sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        shares = sums[:, 0] / sums.sum(axis=1)
     tail = (1 - level) / 2
-    low, high = np.quantile(shares, [tail, 1 - tail])
+    low, high = np.nanquantile(shares, [tail, 1 - tail])
     return float(low), float(high)

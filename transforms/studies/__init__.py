@@ -1,9 +1,17 @@
 """Questions that need more than SQL: a study is one file here and one line below."""
 
-from transforms.studies import compare, domains, rates, suspects, trend
+from transforms.studies import (
+    availability,
+    compare,
+    domains,
+    rates,
+    suspects,
+    trend,
+)
 from transforms.studies.base import Asked, RefusalError, Study
 
 STUDIES: tuple[Study, ...] = (
+    availability.STUDY,
     compare.STUDY,
     domains.STUDY,
     rates.STUDY,

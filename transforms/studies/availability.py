@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 
 from transforms.reliability.availability import (
     all_up,
@@ -35,7 +36,7 @@ TIMES = {
     "unknown": "unobserved_ms",
 }
 
-ANSWER = {
+ANSWER: dict[str, type[pl.DataType]] = {
     "repairs": pl.Int64,
     "planned_repairs": pl.Int64,
     "node_days": pl.Float64,
@@ -57,14 +58,14 @@ ANSWER = {
     "limits": pl.String,
     "assumption": pl.String,
 }
-PROMISE = {
+PROMISE: dict[str, type[pl.DataType]] = {
     "promised": pl.Float64,
     "short_points": pl.Float64,
     "short_points_least": pl.Float64,
     "short_points_most": pl.Float64,
     "promise": pl.String,
 }
-JOB = {
+JOB: dict[str, type[pl.DataType]] = {
     "job_nodes": pl.Int64,
     "all_up": pl.Float64,
     "all_up_lo": pl.Float64,
@@ -112,10 +113,11 @@ def availability(asked: Asked, *, exposure: pl.DataFrame, repairs: pl.DataFrame)
         if nodes is not None:
             row += [nodes, *(all_up(share, nodes) for share in operational)]
         rows.append((*(unit[name] for name in by), *row))
-    schema = {n: units.schema[n] for n in by} | ANSWER
-    schema |= (PROMISE if promised is not None else {}) | (JOB if nodes is not None else {})
+    more = [*(PROMISE.items() if promised is not None else ())]
+    more += [*(JOB.items() if nodes is not None else ())]
+    schema = pl.Schema([*((name, units.schema[name]) for name in by), *ANSWER.items(), *more])
     found = pl.DataFrame(rows, schema=schema, orient="row")
-    return found.with_columns(pl.selectors.float().fill_nan(None)).sort(by, nulls_last=True)
+    return found.with_columns(cs.float().fill_nan(None))
 
 
 def _promised(asked: Asked) -> float | None:
@@ -209,14 +211,10 @@ def _limits(
     return found
 
 
-def _by_unit(
-    rows: pl.DataFrame, units: pl.DataFrame, by: Sequence[str]
-) -> dict[int, pl.DataFrame]:
+def _by_unit(rows: pl.DataFrame, units: pl.DataFrame, by: Sequence[str]) -> dict[int, pl.DataFrame]:
     """The rows of each unit, by its number."""
     mine = units.select("unit", *by)
-    joined = (
-        rows.join(mine, on=list(by), nulls_equal=True) if by else rows.join(mine, how="cross")
-    )
+    joined = rows.join(mine, on=list(by), nulls_equal=True) if by else rows.join(mine, how="cross")
     return {key[0]: part for key, part in joined.partition_by("unit", as_dict=True).items()}
 
 

@@ -16,8 +16,8 @@ import polars as pl
 
 from transforms.comparison import smallest_detectable_change
 from transforms.definitions import DefinedRate
-from transforms.reliability.dispersion import rate_limits
 from transforms.reliability.coverage import ENOUGH
+from transforms.reliability.dispersion import rate_limits
 from transforms.studies.base import Asked, RefusalError, Study, at_risk, counted
 from transforms.studies.rates import FEWEST_FOR_PHI, PLACES, scatter_of
 from transforms.tables import derived as d
@@ -75,7 +75,7 @@ def compare(asked: Asked, *, failures: pl.DataFrame, exposure: pl.DataFrame) -> 
             raise RefusalError(
                 f"{side.text}: no exposure there and then on the {asked.clock} clock"
             )
-        coverage = 1 - watched["unobserved_ms"].sum() / watched["wall_ms"].sum()
+        coverage = 1 - float(watched["unobserved_ms"].sum()) / float(watched["wall_ms"].sum())
         if coverage < ENOUGH:
             raise RefusalError(
                 f"{side.text}: {coverage:.1%} of its time was observed and {ENOUGH:.0%} are "

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from transforms.reliability.dispersion import Dispersion, dispersion, rate_limits
 from transforms.reliability.coverage import ENOUGH, rate_over_gaps
+from transforms.reliability.dispersion import Dispersion, dispersion, rate_limits
 from transforms.studies.base import Asked, RefusalError, Study, at_risk, counted
 from transforms.tables import derived as d
 
@@ -25,9 +25,7 @@ CELLS_NEED = 1.0
 """Expected failures a cell, below which cells are judged by chance draws, not by chi-square."""
 
 
-def by_columns(
-    asked: Asked, known: Sequence[str] = (*PLACES, *PERIODS, *KINDS)
-) -> tuple[str, ...]:
+def by_columns(asked: Asked, known: Sequence[str] = (*PLACES, *PERIODS, *KINDS)) -> tuple[str, ...]:
     """The columns that `asked.options["by"]` names, each of `known` and once."""
     said = asked.options.get("by", "cluster").replace(",", " ").split()
     named = tuple(dict.fromkeys(said))
