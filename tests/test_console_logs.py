@@ -123,6 +123,45 @@ def test_a_rollback_is_told_under_the_same_numbers():
     assert steps.sort("began")["step"].to_list() == [*range(1, 31), *range(11, 31)]
 
 
+def lightning(*pieces: str) -> dict[str, pl.DataFrame]:
+    return dict(BY_NAME["lightning_log"].parse("\n".join(pieces).encode(), origin()).frames)
+
+
+def bar(epoch: int, n: int, clock: str) -> str:
+    return f"Epoch {epoch}: {10 * n:3d}%|{'#' * n:<10}| {n}/10 [{clock}<00:15,  0.20it/s, v_num=0]"
+
+
+def test_a_stamp_sets_the_bar_right_for_the_steps_that_follow_it():
+    """Thirty seconds that no bar counted passed between the epochs; what was told stays."""
+    steps = lightning(
+        bar(0, 5, "01:40"),
+        "[2026-03-02 08:02:00] five",
+        bar(0, 10, "03:20"),
+        "[2026-03-02 08:04:10] saved",
+        bar(1, 0, "00:00"),
+        bar(1, 5, "01:40"),
+        bar(1, 10, "03:20"),
+    )["steps"]
+    spans = steps.group_by("line_no").agg(pl.col("began").min(), pl.col("ended").max())
+    zero = T0 + timedelta(seconds=20)
+    first = [(0, 100), (100, 200)]
+    later = [(229, 329), (329, 429)]  # the bar cuts off up to a second
+    told = [tuple(zero + timedelta(seconds=s) for s in span) for span in first + later]
+    assert spans.sort("began").select("began", "ended").rows() == told
+    assert steps["step"].sort().to_list() == list(range(1, 21))
+
+
+def test_what_a_restored_checkpoint_held_is_not_told_again():
+    frames = lightning(
+        "[2026-03-02 08:00:00] Restoring states from the checkpoint path at /c/epoch=1-step=14.ckpt",
+        bar(1, 5, "00:10"),
+        bar(1, 8, "01:20"),
+        "[2026-03-02 08:02:00] on",
+    )
+    assert frames["steps"]["step"].to_list() == [15, 16, 17, 18]
+    assert frames["checkpoints"].select("kind", "step").rows() == [("restore", 14)]
+
+
 CASES = Path(__file__).parent / "cases" / "sources"
 
 
@@ -151,7 +190,15 @@ def test_a_requeued_run_is_accounted_for_from_its_console_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["megatron_log", "nemo_log", "torchtitan_log", "maxtext_log", "hf_trainer_log"]
+    "name",
+    [
+        "megatron_log",
+        "nemo_log",
+        "torchtitan_log",
+        "maxtext_log",
+        "hf_trainer_log",
+        "lightning_log",
+    ],
 )
 def test_what_a_growing_log_said_of_steps_stays_said(name):
     """Cut after any line, a log tells steps that the whole one tells too: none is taken back."""

@@ -15,7 +15,7 @@ from transforms.sources.text import instants, numbered_lines
 from transforms.sources.train_rows import EARLIEST_US, LATEST_US, Attempt
 
 _ESCAPE = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])"
-_STAMP = r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)"
+STAMP = r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)"
 _GLOG = r"(?:^|[\s:\]])[IWEF](\d\d)(\d\d) (\d\d:\d\d:\d\d(?:\.\d{1,9})?)\b"
 
 _SLURM = re.compile(r"^slurm-(\d+(?:[_+]\d+)?)$")
@@ -56,7 +56,7 @@ def stamped(lines: pl.DataFrame, origin: Origin, *, column: str = "head") -> pl.
     `I0302 10:15:04.120000`, whose year is that in which the file was not yet written to.
     """
     text = lines.get_column(column)
-    iso = text.str.extract(rf"^.*{_STAMP}", 1).str.replace(",", ".", literal=True)
+    iso = text.str.extract(rf"^.*{STAMP}", 1).str.replace(",", ".", literal=True)
     glog = text.str.extract_groups(_GLOG).struct.unnest()
     stamps = pl.select(pl.coalesce(iso, _with_year(glog, origin.modified))).to_series()
     read = instants(stamps, origin.zone)
