@@ -1,10 +1,36 @@
-"""The commands about age and time: trends."""
+"""The commands about age and time: survival, trends."""
 
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from flows.cli_studies import COMMON, Common, answer_study
+
+
+def survival(
+    unit: Annotated[str, Parameter(help="node, or gpu: by serial across slots.")] = "node",
+    of: Annotated[
+        str, Parameter(help="first-failure, between-failures, repair or removal.")
+    ] = "first-failure",
+    by: Annotated[
+        str, Parameter(help="cluster, provider, hall, rack, model; class, component; planned.")
+    ] = "cluster",
+    at: Annotated[
+        str, Parameter(help="Ages of a curve (days, of repairs hours): 7,30,90 or all.")
+    ] = "",
+    *,
+    common: Common = COMMON,
+) -> int:
+    """How long nodes, GPUs and repairs last: median, Weibull shape and log-rank by group, or the
+    Kaplan-Meier and Nelson-Aalen curves at chosen ages.
+
+    Who was there before the records enters at its age; who still runs is censored.
+
+    Example: `faultledger survival --of repair --by class`
+
+    Example: `faultledger survival --unit gpu --of removal --by model --at 30,90,365`
+    """
+    return answer_study("survival", common, {"unit": unit, "of": of, "by": by, "at": at})
 
 
 def trend(
@@ -25,5 +51,5 @@ def trend(
 
 
 def register(app: App) -> None:
-    for command in (trend,):
+    for command in (survival, trend):
         app.command(command)

@@ -14,7 +14,11 @@ def answer(root: Path, name: str, asked: Asked) -> pl.DataFrame:
     """Rows of the study `name`; a refusal is one line that says what would help."""
     study, lake = BY_NAME[name], Lake(root)
     since, until = (_midnight(day) for day in (asked.since, asked.until))
-    frames = {table.name: lake.read(table, since, until) for table in study.reads}
+    # What has no day comes whole: an age may have begun long before the days asked for.
+    frames = {
+        table.name: lake.read(table, since, until) if table.day else lake.read(table)
+        for table in study.reads
+    }
     if all(frame.is_empty() for frame in frames.values()):
         raise DataError(f"{root}: nothing derived for these days. Run `faultledger derive`.")
     try:

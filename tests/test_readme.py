@@ -27,6 +27,7 @@ VERBS = (
     "compare",
     "availability",
     "domains",
+    "survival",
     "trend",
     "suspects",
     "simulate",

@@ -41,6 +41,12 @@ class Curve:
         place = int(np.searchsorted(self.times, time, "right")) - 1
         return (float(self.lo[place]), float(self.hi[place])) if place >= 0 else (1.0, 1.0)
 
+    def hazard_limits(self, level: float = 0.95) -> tuple[Floats, Floats]:
+        """Limits of the cumulative hazard on the log scale, by Aalen's variance."""
+        variance = np.cumsum(self.ended / self.at_risk.astype(float) ** 2)
+        spread = stats.norm.ppf((1 + level) / 2) * np.sqrt(variance) / self.cumulative_hazard
+        return self.cumulative_hazard * np.exp(-spread), self.cumulative_hazard * np.exp(spread)
+
     def quantile(self, share: float = 0.5) -> float:
         """First time by which `share` has ended; nan where the curve never comes down so far."""
         below = np.flatnonzero(self.survival <= 1 - share + SAME)

@@ -5,6 +5,7 @@ from transforms.studies import (
     compare,
     domains,
     rates,
+    survival,
     suspects,
     trend,
 )
@@ -16,6 +17,7 @@ STUDIES: tuple[Study, ...] = (
     domains.STUDY,
     rates.STUDY,
     suspects.STUDY,
+    survival.STUDY,
     trend.STUDY,
 )
 BY_NAME: dict[str, Study] = {study.name: study for study in STUDIES}
