@@ -17,6 +17,8 @@ NOT_TOLD = ("", "unknown", "none", "n/a", "(null)", "invalid", "none assigned")
 
 LINES_SCHEMA = pl.Schema({"line_no": pl.UInt32, "line": pl.String})
 _AGE = (datetime(1900, 1, 1, tzinfo=UTC_ZONE), datetime(2199, 12, 31, tzinfo=UTC_ZONE))
+FEW = 1_000
+"""Rows up to which looking for repeated texts costs more than reading each."""
 _CHUNK = 64 << 20
 _LOCAL = "%Y-%m-%dT%H:%M:%S"
 _LONGER = r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,9})? ?(Z|[+-]\d\d(?::?\d\d)?)?$"
@@ -60,6 +62,8 @@ def instants(texts: pl.Series, zone: str) -> pl.DataFrame:
     """
     naive = texts.str.to_datetime(_LOCAL, time_unit="us", strict=False)
     at = _in_zone(naive, zone)
+    if at.null_count() == texts.null_count():
+        return _of_this_age(pl.DataFrame({"at": at}).with_columns(fault=pl.lit(None, pl.String)))
     faults = pl.select(
         pl.when(pl.lit(at).is_null() & pl.lit(naive).is_not_null()).then(
             pl.when(pl.lit(_in_zone(naive, zone, ambiguous="earliest")).is_null())
@@ -139,6 +143,8 @@ def tres_gpus(tres: pl.Expr) -> pl.Expr:
 def per_distinct(texts: pl.Series, read: Callable[[pl.Expr], pl.Expr]) -> pl.Series:
     """Apply a costly reading once to each distinct text of a column that repeats itself."""
     asked = texts.rename("text").to_frame()
+    if len(asked) <= FEW:
+        return asked.select(read(pl.col("text")).alias("value")).to_series()
     answers = asked.unique().with_columns(read(pl.col("text")).alias("value"))
     if len(answers) == 1:
         return answers["value"].new_from_index(0, len(texts))
