@@ -22,6 +22,21 @@ def domains(
     return answer_study("domains", common, {"gap": str(gap), "draws": str(draws)})
 
 
+def changes(
+    *,
+    watch: Annotated[int, Parameter(help="Last days that the chart runs over.")] = 28,
+    weeks: Annotated[float, Parameter(help="Weeks between false alarms of a chart.")] = 26.0,
+    common: Common = COMMON,
+) -> int:
+    """When did a rate change? Of each cluster, class, component and hall: change points, a chart
+    over the last weeks, and this week against the eight before, beside the calendar of changes
+    (`[[calendar]]` in the lake's settings.toml).
+
+    Example: `faultledger changes --class GPU --until 2026-03-16`
+    """
+    return answer_study("changes", common, {"watch": str(watch), "weeks": str(weeks)})
+
+
 def register(app: App) -> None:
-    for command in (domains,):
+    for command in (changes, domains):
         app.command(command)

@@ -47,13 +47,20 @@ def compare(
     first: Annotated[str, Parameter(help="hall=H1, or 2026-03-02..2026-03-09, or both.")],
     second: Annotated[str, Parameter(help="The same form.")],
     *,
+    across_detectors: Annotated[
+        bool, Parameter(negative="", help="Also where other detectors counted one side.")
+    ] = False,
     common: Common = COMMON,
 ) -> int:
     """Two places or two periods: the exact ratio of their rates (second over first).
 
     Example: `faultledger compare 2026-03-02..2026-03-09 2026-03-09..2026-03-16`
     """
-    return answer_study("compare", common, {"first": first, "second": second})
+    return answer_study(
+        "compare",
+        common,
+        {"first": first, "second": second, "across_detectors": "yes" if across_detectors else "no"},
+    )
 
 
 def register(app: App) -> None:

@@ -10,6 +10,12 @@ observed_until = 2026-03-16        # ... to here, whatever the last record is; b
 valid_from = 2026-01-01
 currency = "USD"
 price_per_gpu_hour = 2.35
+
+[[calendar]]                       # what changed: shown beside changes of rates
+day = 2026-03-09
+kind = "driver"                    # or detector, firmware, hall, workload
+what = "driver 570 on all nodes"
+class = "GPU"                      # that it bears on; this and hall may be left out
 """
 
 import os
@@ -23,8 +29,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import polars as pl
 
 from flows.errors import DataError
+from transforms import eras
 
 FILE = "settings.toml"
+LISTS = ("prices", "calendar")
 DEFAULT_LAKE = Path("lake")
 
 
@@ -43,6 +51,17 @@ class Price:
 
 
 @dataclass(frozen=True)
+class Change:
+    """A change that people made, which may bear on one class of failures or one hall alone."""
+
+    day: date
+    kind: str
+    what: str
+    klass: str | None
+    hall: str | None
+
+
+@dataclass(frozen=True)
 class Settings:
     cluster: str = ""
     zone: str = "UTC"
@@ -51,6 +70,7 @@ class Settings:
     observed_from: datetime | None = None
     observed_until: datetime | None = None
     prices: tuple[Price, ...] = ()
+    calendar: tuple[Change, ...] = ()
 
 
 def lake_root(given: Path | None = None) -> Path:
@@ -86,9 +106,15 @@ def price_rows(said: Settings) -> pl.DataFrame:
     return pl.DataFrame([vars(price) for price in said.prices], schema=schema)
 
 
+def calendar_rows(said: Settings) -> pl.DataFrame:
+    """The changes as the warehouse's table `calendar`."""
+    told = [(one.day, one.kind, one.what, one.klass, one.hall) for one in said.calendar]
+    return pl.DataFrame(told, schema=eras.SCHEMA, orient="row")
+
+
 def rows(said: Settings, facts: dict[str, str]) -> pl.DataFrame:
     """Every other setting and some facts about the lake, one row each."""
-    values = {name: value for name, value in vars(said).items() if name != "prices"} | facts
+    values = {name: value for name, value in vars(said).items() if name not in LISTS} | facts
     spelled = [(name, None if v is None else str(v)) for name, v in values.items()]
     return pl.DataFrame(spelled, schema={"name": pl.String, "value": pl.String}, orient="row")
 
@@ -102,6 +128,9 @@ def _settings(said: dict[str, Any]) -> Settings:
         observed_from=instant(said["observed_from"]) if "observed_from" in said else None,
         observed_until=instant(said["observed_until"]) if "observed_until" in said else None,
         prices=tuple(sorted(map(_price, said.get("prices", [])), key=lambda p: p.valid_from)),
+        calendar=tuple(
+            sorted(map(_change, said.get("calendar", [])), key=lambda c: (c.day, c.kind, c.what))
+        ),
     )
     for earlier, later in zip(whole.prices, whole.prices[1:], strict=False):
         if earlier.valid_to is None or earlier.valid_to > later.valid_from:
@@ -123,6 +152,25 @@ def _price(said: dict[str, Any]) -> Price:
     if price.valid_to is not None and price.valid_to <= price.valid_from:
         raise ValueError(f"the price from {price.valid_from:%Y-%m-%d} ends before it begins")
     return price
+
+
+def _change(said: dict[str, Any]) -> Change:
+    from transforms.tables.derived import CLASSES  # only who keeps a calendar waits for it
+
+    if strange := sorted(said.keys() - {"day", "kind", "what", "class", "hall"}):
+        raise ValueError(f"calendar: unknown {', '.join(strange)}")
+    change = Change(
+        day=instant(said["day"]).date(),
+        kind=_text(said, "kind", None),
+        what=_text(said, "what", None),
+        klass=_text(said, "class", None) if "class" in said else None,
+        hall=_text(said, "hall", None) if "hall" in said else None,
+    )
+    if change.kind not in eras.KINDS:
+        raise ValueError(f"calendar: kind {change.kind!r} is none of {', '.join(eras.KINDS)}")
+    if change.klass is not None and change.klass not in CLASSES:
+        raise ValueError(f"calendar: class {change.klass!r} is none of {', '.join(CLASSES)}")
+    return change
 
 
 def instant(said: str | date | datetime) -> datetime:

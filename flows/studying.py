@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from flows import settings
 from flows.errors import CallError, DataError
 from flows.lake import Lake
 from transforms.studies import BY_NAME, Asked, RefusalError
@@ -21,6 +22,8 @@ def answer(root: Path, name: str, asked: Asked) -> pl.DataFrame:
     }
     if all(frame.is_empty() for frame in frames.values()):
         raise DataError(f"{root}: nothing derived for these days. Run `faultledger derive`.")
+    lists = {"calendar": settings.calendar_rows, "prices": settings.price_rows}
+    frames |= {need: lists[need](settings.load(root)) for need in study.needs}
     try:
         return study.by(asked, **frames)
     except RefusalError as error:

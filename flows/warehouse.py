@@ -192,6 +192,7 @@ def _furnish(
     said = settings.load(lake.root)
     _native(connection, "poisson_limits", poisson_limits())
     _native(connection, "prices", settings.price_rows(said))
+    _native(connection, "calendar", settings.calendar_rows(said))
     facts = {"snapshot": snapshot.as_posix(), "made_from": _ingredients(lake)}
     _native(connection, "settings", settings.rows(said, facts))
     _define_macros(connection)

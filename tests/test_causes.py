@@ -6,7 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from transforms import eras
 from transforms.studies import Asked, RefusalError
+from transforms.studies.changes import changes
+from transforms.studies.compare import compare
 from transforms.studies.domains import domains
 from transforms.tables import derived as d
 
@@ -199,3 +202,154 @@ def test_too_little_is_refused():
         domains(asked(), **failed((1, 2), (3, 4)), exposure=WATCHED, fleet=bare)
     with pytest.raises(RefusalError, match="gap 600"):
         put([(1, 2), (3, 4)], gap=600)
+
+
+def calendar(*entries) -> pl.DataFrame:
+    """Entries are (day number, kind, what) with a class and a hall where they bear on one."""
+    rows = [
+        (FIRST + timedelta(days=day), kind, what, *more, *[None] * (2 - len(more)))
+        for day, kind, what, *more in entries
+    ]
+    return pl.DataFrame(rows, schema=eras.SCHEMA, orient="row")
+
+
+def growing(days: int, nodes=lambda day: 500) -> pl.DataFrame:
+    """Exposure of a whole hall on one row a day: gpus stand for nothing."""
+    rows = [
+        {"day": FIRST + timedelta(days=k), "cluster": "c", "node": "n0", "gpus": 8, "hall": "H1"}
+        | {"wall_ms": nodes(k) * DAY_MS, "in_service_ms": nodes(k) * DAY_MS, "allocated_ms": 0}
+        | {"down_ms": 0, "planned_down_ms": 0, "unobserved_ms": 0, "gpu_capacity_ms": 0}
+        for k in range(days)
+    ]
+    full = [dict.fromkeys(d.EXPOSURE.dtypes) | row for row in rows]
+    return pl.DataFrame(full, schema=d.EXPOSURE.dtypes)
+
+
+def counts(*each: int, klass="GPU") -> pl.DataFrame:
+    """So many failures on each day."""
+    rows = [
+        {"day": FIRST + timedelta(days=k), "cluster": "c", "node": "n0", "class": klass}
+        | {"component": "lost", "definition": "coalesced-180s", "failures": int(n)}
+        for k, n in enumerate(each)
+        if n
+    ]
+    return pl.DataFrame(rows, schema=d.FAILURES.dtypes)
+
+
+def changed(seen, days=120, entries=(), nodes=lambda day: 500, **options) -> list[dict]:
+    found = changes(
+        asked(**{"draws": 499} | options),
+        failures=counts(*seen),
+        exposure=growing(days, nodes),
+        calendar=calendar(*entries),
+    )
+    return found.filter(pl.col("series") == "cluster").to_dicts()
+
+
+def test_a_step_is_found_within_five_days_and_shown_beside_what_changed_then():
+    rng = np.random.default_rng(6)
+    hits = 0
+    for seed in range(20):
+        seen = np.concatenate([rng.poisson(4, 80), rng.poisson(10, 40)])
+        first, *_ = changed(
+            seen, seed=seed, entries=[(79, "driver", "570"), (10, "firmware", "old")]
+        )
+        off = (first["changed_on"] - FIRST).days - 80 if first["changed_on"] else 99
+        hits += abs(off) <= 5 and first["calendar"] == "2026-05-20 driver: 570"
+    assert hits >= 18
+
+
+def test_the_chart_rings_within_five_days_of_a_step():
+    rng = np.random.default_rng(16)
+    rung = 0
+    for seed in range(20):
+        seen = np.concatenate([rng.poisson(8, 100), rng.poisson(20, 20)])
+        alarm = changed(seen, seed=seed)[0]["alarm_on"]
+        rung += alarm is not None and 0 <= (alarm - FIRST).days - 100 < 5
+    assert rung >= 18
+
+
+def test_steady_rates_change_no_oftener_than_promised():
+    rng = np.random.default_rng(26)
+    cuts = charts = weeks = 0
+    for seed in range(60):
+        row, *_ = changed(rng.poisson(4, 90), days=90, seed=seed)
+        cuts += row["verdict"] == "changed"
+        charts += row["alarm_on"] is not None
+        weeks += row["week_verdict"] != "no evidence of a change"
+    assert cuts <= 10  # 10 % of findings may be false: 6 of 60, and its spread
+    assert 2 <= charts <= 15  # one alarm in 26 weeks: of watches of four, 14 % to ring
+    assert weeks <= 10
+
+
+def test_days_that_vary_more_than_chance_are_no_change():
+    rng = np.random.default_rng(36)
+    cuts = 0
+    for seed in range(40):
+        row, *_ = changed(3 * rng.poisson(2, 90), days=90, seed=seed)
+        cuts += row["verdict"] == "changed"
+        assert row["assumption"] == "not held"
+    assert cuts <= 8  # 10 % are promised: more than 8 of 40 would be seen once in 60
+
+
+def test_a_growing_fleet_is_no_change():
+    rng = np.random.default_rng(46)
+    grown = lambda day: 200 + 20 * day  # noqa: E731
+    found = 0
+    for seed in range(20):
+        seen = [rng.poisson(0.004 * grown(k)) for k in range(120)]
+        row, *_ = changed(seen, nodes=grown, seed=seed)
+        found += row["verdict"] == "changed"
+    assert found <= 5
+
+
+def test_a_change_of_detectors_divides_a_series_and_ends_its_baseline():
+    seen = [1, 3, 2, 2] * 25 + [12, 10, 13, 11] * 5
+    rows = changed(seen, entries=[(100, "detector", "a new check")])
+    assert [(r["verdict"], r["failures"]) for r in rows] == [
+        ("no evidence of a change", 200),
+        ("no evidence of a change", 230),
+    ]
+    assert rows[1]["alarm_on"] is None
+    assert rows[1]["week_expected"] is None  # thirteen days are no baseline
+    other = changed(seen, entries=[(100, "detector", "of hosts", "Host")], klass="GPU")
+    assert other[0]["verdict"] == "changed"
+
+
+def test_a_week_unlike_the_eight_before_it_is_told_with_what_was_expected():
+    seen = [2] * 113 + [9] * 7
+    (row, *_) = changed(seen)
+    assert (row["week_failures"], row["week_verdict"]) == (63, "more than usual")
+    assert row["week_expected"] == pytest.approx(14, abs=0.2)
+    assert row["smallest_fall_shown"] == 1.0
+
+
+def test_series_too_thin_say_so_and_thin_lakes_are_refused():
+    mixed = pl.concat([counts(*[2] * 120), counts(1, 1, klass="Host")])
+    found = changes(asked(draws=99), failures=mixed, exposure=growing(120), calendar=calendar())
+    host = found.filter(pl.col("name") == "Host").row(0, named=True)
+    assert host["verdict"] == "too few failures to tell"
+    assert set(found["series"]) == {"cluster", "class", "component", "hall"}
+    with pytest.raises(RefusalError, match="Ask for more days"):
+        changed([1, 1])
+
+
+@pytest.mark.parametrize(
+    ("entry", "refused"),
+    [
+        ((14, "detector", "a new check"), True),
+        ((14, "driver", "570"), False),
+        ((14, "detector", "of hosts", "Host"), False),
+        ((14, "detector", "in H2", None, "H2"), False),
+        ((2, "detector", "before both"), False),
+    ],
+)
+def test_rates_of_other_detectors_are_compared_only_where_that_is_said(entry, refused):
+    sides = {"first": "hall=H1,2026-03-09..2026-03-16", "second": "hall=H1,2026-03-16..2026-03-23"}
+    frames = {"failures": counts(*[2] * 28), "exposure": growing(28)}
+    if refused:
+        with pytest.raises(RefusalError, match="2026-03-16 a new check"):
+            compare(asked(klass="GPU", **sides), **frames, calendar=calendar(entry))
+        sides["across_detectors"] = "yes"
+    found = compare(asked(klass="GPU", **sides), **frames, calendar=calendar(entry))
+    assert found["failures"].to_list()[:2] == [14, 14]

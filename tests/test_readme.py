@@ -26,6 +26,7 @@ VERBS = (
     "rates",
     "compare",
     "availability",
+    "changes",
     "domains",
     "survival",
     "trend",

@@ -21,6 +21,7 @@ SQL = ROOT / "sql"
 NATIVE = {
     "poisson_limits": poisson_limits(),
     "prices": settings.price_rows(settings.Settings()),
+    "calendar": settings.calendar_rows(settings.Settings()),
     "settings": settings.rows(settings.Settings(), {}),
 }
 CASES = sorted(p.parent for p in (ROOT / "tests" / "cases" / "sql").glob("*/*/expected.csv"))

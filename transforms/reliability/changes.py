@@ -40,10 +40,15 @@ def split(
     exposure: ArrayLike | None = None,
     rng: np.random.Generator | None = None,
     draws: int = 20_000,
+    phi: float = 1.0,
+    enough: int | None = None,
 ) -> Split:
     """Cut a series of counts in two where the rates differ most; p by Monte Carlo.
 
     Under no change the total falls on the cells in proportion to exposure, whatever the rate.
+    Counts that vary `phi` times as much as Poisson's are drawn as clumps of `phi`.
+    With `enough` the drawing ends once so many draws gained as much: p is then their share of the
+    draws made, which is as honest (Besag and Clifford 1991) and spares the dull series.
     Without `rng` no p is drawn (nan). Needs two cells with exposure each side, else ValueError.
     """
     y = np.asarray(counts, np.float64)
@@ -54,12 +59,13 @@ def split(
     after = int(np.argmax(gain)) + 1
     p = math.nan
     if rng is not None:
-        hits = 0
-        for start in range(0, draws, 2000):
-            some = min(2000, draws - start)
-            null = rng.multinomial(int(y.sum()), e / e.sum(), size=some)
-            hits += int((_gain(null, e).max(axis=1) >= gain.max() - 1e-12).sum())
-        p = (1 + hits) / (draws + 1)
+        hits, made, block = 0, 0, 2000 if enough is None else 200
+        while made < draws and (enough is None or hits < enough):
+            some = min(block, draws - made)
+            null = rng.multinomial(round(y.sum() / phi), e / e.sum(), size=some)
+            hits += int((phi * _gain(null, e).max(axis=1) >= gain.max() - 1e-12).sum())
+            made += some
+        p = (1 + hits) / (made + 1)
     return Split(
         after=after,
         log_ratio=float(gain[after - 1]),
@@ -105,9 +111,9 @@ def cusum_reference(usual: float, changed: float) -> float:
 
 
 def cusum(counts: ArrayLike, reference: float) -> np.ndarray:
-    """Path of S = max(0, S + y - reference), starting from 0."""
-    drift = np.cumsum(np.asarray(counts, np.float64) - reference)
-    return drift - np.minimum(np.minimum.accumulate(drift), 0.0)
+    """Path of S = max(0, S + y - reference), starting from 0, along the last axis."""
+    drift = np.cumsum(np.asarray(counts, np.float64) - reference, axis=-1)
+    return drift - np.minimum(np.minimum.accumulate(drift, axis=-1), 0.0)
 
 
 def cusum_threshold(
@@ -116,16 +122,23 @@ def cusum_threshold(
     cells_between_alarms: float,
     rng: np.random.Generator,
     runs: int = 400,
+    seen: float = math.inf,
+    phi: float = 1.0,
 ) -> float:
     """Height that a chart in control crosses once in `cells_between_alarms` on average.
 
-    Found by bisection on paths drawn once; run lengths are exponential far out, so a path of
+    `usual` may itself be an estimate, from `seen` failures: the paths then have the rates it may
+    stand for. With `phi` above 1 their counts vary that much more than Poisson's. Found by bisection on paths drawn once; run lengths are exponential far out, so a path of
     three times the wanted length, crossed or not, gives the mean by its share of survivors.
     """
     length = int(3 * cells_between_alarms)
-    peaks = np.array(
-        [np.maximum.accumulate(cusum(rng.poisson(usual, length), reference)) for _ in range(runs)]
-    )
+    means = np.full((runs, 1), usual)
+    if not math.isinf(seen):
+        means = usual * rng.gamma(seen + 0.5, size=(runs, 1)) / (seen + 0.5)
+    cells = np.broadcast_to(means, (runs, length))
+    if phi > 1:
+        cells = rng.gamma(cells / (phi - 1), phi - 1)
+    peaks = np.maximum.accumulate(cusum(rng.poisson(cells), reference), axis=1)
     low, high = 0.0, float(peaks.max()) + 1
     for _ in range(40):
         middle = (low + high) / 2

@@ -2,6 +2,7 @@
 
 from transforms.studies import (
     availability,
+    changes,
     compare,
     domains,
     rates,
@@ -13,6 +14,7 @@ from transforms.studies.base import Asked, RefusalError, Study
 
 STUDIES: tuple[Study, ...] = (
     availability.STUDY,
+    changes.STUDY,
     compare.STUDY,
     domains.STUDY,
     rates.STUDY,

@@ -49,12 +49,14 @@ class Asked:
 
 @dataclass(frozen=True)
 class Study:
-    """One question. `by(asked, **frames)` gets each table of `reads` by name, for the days asked."""
+    """One question. `by(asked, **frames)` gets each table of `reads` by name, for the days asked,
+    and by its name each list of the lake's settings in `needs` (`calendar`)."""
 
     name: str
     title: str
     reads: tuple[Table, ...]
     by: Callable[..., pl.DataFrame]
+    needs: tuple[str, ...] = ()
 
 
 def number(asked: Asked, name: str, usual: float, least: float, most: float) -> float:

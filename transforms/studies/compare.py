@@ -14,9 +14,11 @@ from datetime import date
 import numpy as np
 import polars as pl
 
+from transforms import eras
 from transforms.comparison import smallest_detectable_change
 from transforms.definitions import DefinedRate
 from transforms.reliability.coverage import ENOUGH
+from transforms.mtbf import ALL
 from transforms.reliability.dispersion import rate_limits
 from transforms.studies.base import Asked, RefusalError, Study, at_risk, counted
 from transforms.studies.rates import FEWEST_FOR_PHI, PLACES, scatter_of
@@ -57,13 +59,23 @@ class Side:
         return rows.filter(pl.col("day") < self.until) if self.until else rows
 
 
-def compare(asked: Asked, *, failures: pl.DataFrame, exposure: pl.DataFrame) -> pl.DataFrame:
+def compare(
+    asked: Asked,
+    *,
+    failures: pl.DataFrame,
+    exposure: pl.DataFrame,
+    calendar: pl.DataFrame | None = None,
+) -> pl.DataFrame:
     """One row per side and one for their ratio (second over first), for the sides of the options.
 
-    With overdispersion on either side the ratio's interval is widened as R-5 says.
+    With overdispersion on either side the ratio's interval is widened as R-5 says. Sides whose
+    days were counted by other detectors, as the calendar has it, are refused unless
+    `across_detectors` is "yes".
     """
     sides = [Side.of(asked.options[name]) for name in ("first", "second")]
     risk = at_risk(exposure, asked)
+    if calendar is not None and asked.options.get("across_detectors") != "yes":
+        _refuse_other_detectors(asked, sides, risk, calendar)
     places = risk.select("day", "cluster", "node", *PLACES[1:4]).unique(["day", "cluster", "node"])
     hits = counted(failures, asked).join(places, on=["day", "cluster", "node"], how="left")
     rows: list[tuple] = []
@@ -125,9 +137,28 @@ def compare(asked: Asked, *, failures: pl.DataFrame, exposure: pl.DataFrame) -> 
     )
 
 
+def _refuse_other_detectors(
+    asked: Asked, sides: list[Side], risk: pl.DataFrame, calendar: pl.DataFrame
+) -> None:
+    klass = None if asked.klass == ALL else asked.klass
+    first, second = (
+        eras.detectors_in_force(
+            side.of_rows(risk)["day"].unique(), calendar, klass, dict(side.where).get("hall")
+        )
+        for side in sides
+    )
+    if first and second and first != second:
+        changes = sorted({text for force in first ^ second for text in force})
+        raise RefusalError(
+            "these sides were not counted by the same detectors: they changed on "
+            f"{'; '.join(changes)}. Compare days of one side of that, or say --across-detectors"
+        )
+
+
 STUDY = Study(
     name="compare",
     title="Two places or periods: the exact ratio of their rates, and what could have been seen",
     reads=(d.FAILURES, d.EXPOSURE),
     by=compare,
+    needs=("calendar",),
 )

@@ -1,0 +1,70 @@
+"""Failures day by day beside the exposure of the same day, for every series worth watching."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import polars as pl
+
+
+@dataclass(frozen=True)
+class Daily:
+    """One series: failures and node-days of each day with exposure.
+
+    sort is cluster, class, component or hall; klass and hall say what it is confined to.
+    """
+
+    cluster: str
+    sort: str
+    name: str
+    klass: str | None
+    hall: str | None
+    days: list[date]
+    failures: np.ndarray
+    node_days: np.ndarray
+
+
+def daily(failures: pl.DataFrame, risk: pl.DataFrame) -> list[Daily]:
+    """The series of each cluster, and of each class, component and hall in it.
+
+    `failures` are those to count, `risk` is exposure with node_days. A failure on a day without
+    any exposure of its series is left out: it cannot be divided by anything.
+    """
+    halls = risk.select("day", "cluster", "node", "hall").unique(["day", "cluster", "node"])
+    hits = (
+        failures.with_columns(
+            pl.col("class").cast(pl.String), pl.col("failures").cast(pl.Int64).alias("n")
+        )
+        .join(halls, on=["day", "cluster", "node"], how="left")
+        .with_columns(part=pl.format("{}: {}", "class", "component"))
+    )
+    exposed = risk.filter(pl.col("node_days") > 0)
+    return [
+        *_of(hits, exposed, "cluster", []),
+        *_of(hits, exposed, "class", ["class"]),
+        *_of(hits, exposed, "component", ["class", "part"]),
+        *_of(hits, exposed.filter(pl.col("hall").is_not_null()), "hall", ["hall"]),
+    ]
+
+
+def _of(hits: pl.DataFrame, risk: pl.DataFrame, sort: str, by: list[str]) -> Iterator[Daily]:
+    where = ["cluster", *(["hall"] if sort == "hall" else [])]
+    exposed = risk.group_by(*where, "day").agg(pl.col("node_days").sum()).sort("day")
+    seen = hits.group_by("cluster", *by, "day").agg(pl.col("n").sum())
+    names = (exposed if sort in ("cluster", "hall") else seen).select("cluster", *by).unique()
+    for name in names.sort("cluster", *by).iter_rows(named=True):
+        mine = exposed.filter(*(pl.col(n) == name[n] for n in where))
+        counts = seen.filter(*(pl.col(n) == v for n, v in name.items())).select("day", "n")
+        cells = mine.join(counts, on="day", how="left", maintain_order="left")
+        if cells.height:
+            yield Daily(
+                cluster=name["cluster"],
+                sort=sort,
+                name=name[by[-1]] if by else name["cluster"],
+                klass=name.get("class"),
+                hall=name.get("hall"),
+                days=cells["day"].to_list(),
+                failures=cells["n"].fill_null(0).to_numpy().astype(float),
+                node_days=cells["node_days"].to_numpy(),
+            )
