@@ -17,8 +17,8 @@ import polars as pl
 from transforms import eras
 from transforms.comparison import smallest_detectable_change
 from transforms.definitions import DefinedRate
-from transforms.reliability.coverage import ENOUGH
 from transforms.mtbf import ALL
+from transforms.reliability.coverage import ENOUGH
 from transforms.reliability.dispersion import rate_limits
 from transforms.studies.base import Asked, RefusalError, Study, at_risk, counted
 from transforms.studies.rates import FEWEST_FOR_PHI, PLACES, scatter_of
