@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from flows.cli_studies import Common, answer_study
+from flows.cli_studies import COMMON, Common, answer_study
 
 
 @Parameter(name="*")
@@ -37,5 +37,38 @@ def suspects(
     return answer_study("suspects", common, options | {"test_hours": str(test_hours)})
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class OnWall(Common):
+    """Days since a return pass whether the node works or not."""
+
+    clock: Annotated[str, Parameter(help="wall, and no other.")] = "wall"
+
+
+ON_WALL = OnWall()
+
+
+def relapses(
+    *,
+    by: Annotated[str, Parameter(help="all, class, reason, action or cluster.")] = "class",
+    common: OnWall = ON_WALL,
+) -> int:
+    """Whether repairs last: the share that failed again within 7 and 30 days of the return, and
+    whether the first days are worse than the later ones.
+
+    Example: `faultledger relapses --by action --since 2026-01-01`
+    """
+    return answer_study("relapses", common, {"by": by})
+
+
+def slots(*, common: Common = COMMON) -> int:
+    """Whether GPU faults stay in the slot or follow the board, wherever boards were swapped.
+
+    Example: `faultledger slots --class GPU --format csv`
+    """
+    return answer_study("slots", common, {})
+
+
 def register(app: App) -> None:
-    app.command(suspects)
+    for command in (relapses, slots, suspects):
+        app.command(command)

@@ -31,6 +31,8 @@ VERBS = (
     "survival",
     "trend",
     "suspects",
+    "slots",
+    "relapses",
     "simulate",
     "schedule",
     "sources",
