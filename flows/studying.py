@@ -1,4 +1,4 @@
-"""A study put to a lake: read the days it asks for, let it answer."""
+"""A study put to a lake: read the days and columns it asks for, let it answer."""
 
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -15,9 +15,12 @@ def answer(root: Path, name: str, asked: Asked) -> pl.DataFrame:
     """Rows of the study `name`; a refusal is one line that says what would help."""
     study, lake = BY_NAME[name], Lake(root)
     since, until = (_midnight(day) for day in (asked.since, asked.until))
+    columns = study.columns(asked)
     # What has no day comes whole: an age may have begun long before the days asked for.
     frames = {
-        table.name: lake.read(table, since, until) if table.day else lake.read(table)
+        table.name: lake.read(
+            table, *((since, until) if table.day else (None, None)), columns.get(table.name)
+        )
         for table in study.reads
     }
     if all(frame.is_empty() for frame in frames.values()):

@@ -264,3 +264,40 @@ def test_landed_bytes_come_back_as_they_came(tmp_path):
     data = b"\xff\x00 as it came"
     lake.land("kernel_log", "abc", lambda: io.BytesIO(data), len(data))
     assert lake.landed("kernel_log", "abc") == data
+
+
+def test_columns_alone_are_the_same_rows_with_fewer_columns(tmp_path):
+    lake = Lake(tmp_path)
+    for day in (1, 2, 3):
+        lake.merge(observed.NODE_STATES, down(began=at(f"2026-03-0{day}T10:00")))
+    since, until = at("2026-03-02T00:00"), at("2026-03-03T00:00")
+    for ends in ((None, None), (since, until), (None, until)):
+        whole = lake.read(observed.NODE_STATES, *ends)
+        some = lake.read(observed.NODE_STATES, *ends, columns={"state", "cluster"})
+        assert some.equals(whole.select("cluster", "state"))
+    assert lake.read(observed.OUTAGES, columns={"cause"}).schema == {"cause": pl.String}
+
+
+def test_a_column_that_no_table_has_is_not_read_as_null(tmp_path):
+    with pytest.raises(ValueError, match="node_states has no column moon"):
+        Lake(tmp_path).read(observed.NODE_STATES, columns={"node", "moon"})
+
+
+def test_files_from_before_the_tables_present_shape_are_read_beside_new_ones(tmp_path):
+    """An older file lacks a column, one has a column no longer kept, one a narrower type."""
+    lake = Lake(tmp_path)
+    for day in (1, 2, 3, 4):
+        lake.merge(observed.NODE_STATES, down(began=at(f"2026-03-0{day}T10:00"), user="ops"))
+    whole = lake.read(observed.NODE_STATES)
+    older = (
+        lambda rows: rows.drop("user"),
+        lambda rows: rows.with_columns(gone=1),
+        lambda rows: rows.cast({"line_no": pl.UInt16}),
+    )
+    for path, change in zip(lake.partitions(observed.NODE_STATES).values(), older, strict=False):
+        change(pl.read_parquet(path)).write_parquet(path)
+        found = lake.read(observed.NODE_STATES)
+        assert found.schema == whole.schema
+        assert found.drop("user").equals(whole.drop("user"))
+    assert found["user"].to_list() == [None, "ops", "ops", "ops"]
+    assert lake.read(observed.NODE_STATES, columns={"user"})["user"].equals(found["user"])

@@ -5,7 +5,7 @@ how many failures, how much exposure, on which clock, by which definition, with 
 and whether the assumption behind the interval held (methods R-5, R-12, R-15).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -49,14 +49,24 @@ class Asked:
 
 @dataclass(frozen=True)
 class Study:
-    """One question. `by(asked, **frames)` gets each table of `reads` by name, for the days asked,
-    and by its name each list of the lake's settings in `needs` (`calendar`)."""
+    """One question. `by(asked, **frames)` gets each table of `reads` by name, for the days asked.
+
+    needs    lists of the lake's settings (`calendar`), which it gets by their names
+    columns  of large tables, by their names: those it will look at when asked this. Of a table
+             that is not named it gets all.
+    """
 
     name: str
     title: str
     reads: tuple[Table, ...]
     by: Callable[..., pl.DataFrame]
     needs: tuple[str, ...] = ()
+    columns: Callable[[Asked], Mapping[str, Collection[str]]] = lambda asked: {}
+
+
+def node_days_of(asked: Asked, *more: str) -> Mapping[str, Collection[str]]:
+    """Of `exposure`, the largest table: whose day it is, the asked clock, and `more`."""
+    return {"exposure": {"day", "cluster", "node", CLOCKS[asked.clock], *more}}
 
 
 def number(asked: Asked, name: str, usual: float, least: float, most: float) -> float:

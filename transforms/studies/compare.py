@@ -20,7 +20,7 @@ from transforms.definitions import DefinedRate
 from transforms.mtbf import ALL
 from transforms.reliability.coverage import ENOUGH
 from transforms.reliability.dispersion import rate_limits
-from transforms.studies.base import Asked, RefusalError, Study, at_risk, counted
+from transforms.studies.base import Asked, RefusalError, Study, at_risk, counted, node_days_of
 from transforms.studies.rates import FEWEST_FOR_PHI, PLACES, scatter_of
 from transforms.tables import derived as d
 
@@ -161,4 +161,5 @@ STUDY = Study(
     reads=(d.FAILURES, d.EXPOSURE),
     by=compare,
     needs=("calendar",),
+    columns=lambda asked: node_days_of(asked, *PLACES[1:4], "wall_ms", "unobserved_ms"),
 )

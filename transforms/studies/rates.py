@@ -13,7 +13,7 @@ import polars as pl
 
 from transforms.reliability.coverage import ENOUGH, rate_over_gaps
 from transforms.reliability.dispersion import Dispersion, dispersion, rate_limits
-from transforms.studies.base import Asked, RefusalError, Study, at_risk, counted
+from transforms.studies.base import Asked, RefusalError, Study, at_risk, counted, node_days_of
 from transforms.tables import derived as d
 
 PLACES = ("cluster", "provider", "hall", "rack", "node")
@@ -195,4 +195,5 @@ STUDY = Study(
     title="Failure rates by place, period or class, with intervals and whether they may be believed",
     reads=(d.FAILURES, d.EXPOSURE),
     by=rates,
+    columns=lambda asked: node_days_of(asked, *PLACES[1:4], "wall_ms", "unobserved_ms"),
 )
