@@ -37,6 +37,34 @@ def changes(
     return answer_study("changes", common, {"watch": str(watch), "weeks": str(weeks)})
 
 
+def precursors(
+    *,
+    window: Annotated[float, Parameter(help="Days that a sign casts its shadow.")] = 7.0,
+    lead: Annotated[float, Parameter(help="Minutes a warning must come early.")] = 0.0,
+    common: Common = COMMON,
+) -> int:
+    """Which early signs (row remaps, corrected errors, hot GPUs, link flaps) foretell a failure:
+    rate ratios, lead times, precision, recall and alarms.
+
+    Example: `faultledger precursors --class GPU --window 3`
+    """
+    return answer_study("precursors", common, {"window": str(window), "lead": str(lead)})
+
+
+def detectors(
+    *,
+    window: Annotated[float, Parameter(help="Hours an alarm may come early.")] = 24.0,
+    late: Annotated[float, Parameter(help="Minutes an alarm may come late.")] = 10.0,
+    common: Common = COMMON,
+) -> int:
+    """How good is each health check: precision, recall, lead time and false alarms of every
+    reporter, against failures that somebody else saw too.
+
+    Example: `faultledger detectors --window 6`
+    """
+    return answer_study("detectors", common, {"window": str(window), "late": str(late)})
+
+
 def register(app: App) -> None:
-    for command in (changes, domains):
+    for command in (changes, detectors, domains, precursors):
         app.command(command)

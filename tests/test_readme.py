@@ -28,6 +28,8 @@ VERBS = (
     "availability",
     "changes",
     "domains",
+    "precursors",
+    "detectors",
     "survival",
     "trend",
     "suspects",

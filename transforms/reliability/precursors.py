@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import stats
 
 from transforms.comparison import RateRatio, rate_ratio
 from transforms.reliability.recurrence import wilson
@@ -31,6 +32,9 @@ class Precursor:
     alarms_per_node_month: float
     lead_median: float
     lead_p10: float
+    alarms: int
+    alarms_hit: int
+    failures_in_time: int
 
 
 def person_time(
@@ -40,7 +44,12 @@ def person_time(
     days_without: float,
     window: float,
 ) -> tuple[RateRatio, float, float]:
-    """Rate ratio, probability of a failure within `window` days of the sign, drains per failure."""
+    """Rate ratio, probability of a failure within `window` days of the sign, drains per failure.
+
+    Where there is only one kind of time nothing is compared: nan within (0, inf), p = 1.
+    """
+    if days_after <= 0 or days_without <= 0:
+        return RateRatio(math.nan, 0.0, math.inf, 1.0), math.nan, math.inf
     ratio = rate_ratio(failures_after, days_after, failures_without, days_without)
     p = -math.expm1(-failures_after / days_after * window)
     return ratio, p, 1 / p if p else math.inf
@@ -55,6 +64,7 @@ def precursor(
     node_exit: ArrayLike,
     window: float = 7.0,
     lead_needed: float = 0.0,
+    level: float = 0.95,
 ) -> Precursor:
     """Judge a sign over a fleet; nodes are indices into `node_entry` and `node_exit` (days).
 
@@ -86,12 +96,71 @@ def precursor(
         exposed_days=exposed,
         p_failure=p,
         drains_per_failure=drains,
-        precision=wilson(hit, alarms),
-        recall=wilson(int(timely.sum()), len(fn)),
+        precision=wilson(hit, alarms, level),
+        recall=wilson(int(timely.sum()), len(fn), level),
         alarms_per_node_month=alarms / whole * 30.4375,
         lead_median=float(np.median(lead[foretold])) if inside else math.nan,
         lead_p10=float(np.quantile(lead[foretold], 0.1)) if inside else math.nan,
+        alarms=alarms,
+        alarms_hit=hit,
+        failures_in_time=int(timely.sum()),
     )
+
+
+def adjusted(
+    stratum_of_node: ArrayLike,
+    sign_node: ArrayLike,
+    sign_at: ArrayLike,
+    failure_node: ArrayLike,
+    failure_at: ArrayLike,
+    node_entry: ArrayLike,
+    node_exit: ArrayLike,
+    window: float = 7.0,
+    level: float = 0.95,
+) -> tuple[float, float, float]:
+    """The rate ratio of `precursor` pooled over strata (Mantel-Haenszel), with its limits.
+
+    The variance is that of Greenland and Robins 1985. nan where no stratum has both kinds of time
+    and failures in each.
+    """
+    entry, leave = np.asarray(node_entry, np.float64), np.asarray(node_exit, np.float64)
+    strata = np.unique(np.asarray(stratum_of_node), return_inverse=True)[1]
+    sn, st = np.asarray(sign_node, np.int64), np.asarray(sign_at, np.float64)
+    fn, ft = np.asarray(failure_node, np.int64), np.asarray(failure_at, np.float64)
+    seen = (st >= entry[sn]) & (st < leave[sn])
+    order = np.lexsort((st[seen], sn[seen]))
+    sn, st = sn[seen][order], st[seen][order]
+    following = np.append(np.where(sn[1:] == sn[:-1], st[1:], np.inf), np.inf)[: len(st)]
+    ends = np.minimum(np.minimum(st + window, leave[sn]), following)
+    size = int(strata.max(initial=-1)) + 1
+    under = np.bincount(strata[sn], np.maximum(ends - st, 0), minlength=size)
+    whole = np.bincount(strata, leave - entry, minlength=size)
+    _, foretold = _lead(sn, st, fn, ft, np.ones(len(sn), bool), window)
+    inside = np.bincount(strata[fn][foretold], minlength=size).astype(float)
+    outside = np.bincount(strata[fn], minlength=size) - inside
+    return mantel_haenszel(inside, under, outside, whole - under, level)
+
+
+def mantel_haenszel(
+    failures_1: ArrayLike,
+    exposure_1: ArrayLike,
+    failures_2: ArrayLike,
+    exposure_2: ArrayLike,
+    level: float = 0.95,
+) -> tuple[float, float, float]:
+    """Rate 1 over rate 2 pooled over strata, with limits; arrays by stratum."""
+    a, t1, b, t2 = (
+        np.asarray(v, np.float64) for v in (failures_1, exposure_1, failures_2, exposure_2)
+    )
+    both = (t1 > 0) & (t2 > 0)
+    a, t1, b, t2 = a[both], t1[both], b[both], t2[both]
+    first, second = float((a * t2 / (t1 + t2)).sum()), float((b * t1 / (t1 + t2)).sum())
+    if not first or not second:
+        return math.nan, math.nan, math.nan
+    variance = float(((a + b) * t1 * t2 / (t1 + t2) ** 2).sum()) / (first * second)
+    spread = math.exp(float(stats.norm.ppf((1 + level) / 2)) * math.sqrt(variance))
+    ratio = first / second
+    return ratio, ratio / spread, ratio * spread
 
 
 def _packed(node: np.ndarray, at: np.ndarray, span: float) -> np.ndarray:

@@ -1,0 +1,185 @@
+"""Does a sign foretell a failure, and how much earlier (D-5)?
+
+A sign is a kind of record that the catalogues call a precursor: a row remap, many corrected
+errors, a hot GPU, corrected bus errors, a link that went down. After each there is a window
+(seven days) under its shadow. Failures per node-day under the shadow are set against those
+outside, exactly, and again within strata of cluster, hall and model (Mantel-Haenszel), so that a
+bad hall with chatty boards is no sign.
+
+Exposure starts at the sign. A failure happens at its root's instant, not at the first sign of its
+burst; signs between that and the failure's end are part of it and foretell nothing.
+
+Signs with fewer than five episodes are left out, and the rest judged together (Benjamini-
+Hochberg, one false in ten). Nodes that fail often also show signs often: a ratio says whom to
+watch, not that the sign is the cause.
+"""
+
+import math
+from dataclasses import replace
+
+import polars as pl
+
+from transforms.mtbf import ALL
+from transforms.precursor_signs import foretelling, outside
+from transforms.reliability import precursors as d5
+from transforms.reliability.domains import benjamini_hochberg
+from transforms.studies.base import Asked, RefusalError, Study, at_risk, number
+from transforms.studies.watch import Watch, failures_of, watched
+from transforms.tables import derived as d
+from transforms.tables import observed as o
+
+FALSE_SHARE = 0.1
+FEWEST_EPISODES = 5
+
+ANSWER = {
+    "sign": pl.String,
+    "signs": pl.Int64,
+    "episodes": pl.Int64,
+    "failures": pl.Int64,
+    "node_days": pl.Float64,
+    "failures_without": pl.Int64,
+    "node_days_without": pl.Float64,
+    "ratio": pl.Float64,
+    "ratio_lo": pl.Float64,
+    "ratio_hi": pl.Float64,
+    "p": pl.Float64,
+    "adjusted_ratio": pl.Float64,
+    "adjusted_lo": pl.Float64,
+    "adjusted_hi": pl.Float64,
+    "p_failure_in_window": pl.Float64,
+    "drains_per_failure": pl.Float64,
+    "lead_hours_median": pl.Float64,
+    "lead_hours_p10": pl.Float64,
+    "precision": pl.Float64,
+    "precision_lo": pl.Float64,
+    "precision_hi": pl.Float64,
+    "recall": pl.Float64,
+    "recall_lo": pl.Float64,
+    "recall_hi": pl.Float64,
+    "alarms_per_node_month": pl.Float64,
+    "verdict": pl.String,
+}
+
+
+def precursors(
+    asked: Asked,
+    *,
+    kernel_events: pl.DataFrame,
+    bmc_events: pl.DataFrame,
+    cluster_events: pl.DataFrame,
+    incidents: pl.DataFrame,
+    incident_members: pl.DataFrame,
+    exposure: pl.DataFrame,
+    fleet: pl.DataFrame,
+) -> pl.DataFrame:
+    """One row per sign with five episodes or more, the best told first.
+
+    Options: `window` (days, 7), `lead` (minutes a warning must come early to be in time, 0).
+    `failures` and `node_days` are those under the shadow. Time is wall time: a node that is out
+    of service is still watched. The adjusted ratio is null where strata leave nothing to compare.
+    """
+    window = number(asked, "window", 7, 0.01, 365)
+    lead = number(asked, "lead", 0, 0, 100_000) / 1440
+    at_risk(exposure, asked)
+    watch = watched(exposure, fleet)
+    every = replace(asked, klass=ALL)
+    spells = failures_of(incidents, incident_members, every)
+    failed = watch.numbered(failures_of(incidents, incident_members, asked))
+    if failed.is_empty():
+        raise RefusalError("no failure to foretell on the days asked")
+    told = foretelling(kernel_events, bmc_events, cluster_events, fleet)
+    signs = watch.numbered(outside(told, spells))
+    fn, ft = failed["number"].to_numpy(), failed["day"].to_numpy()
+    rows = []
+    for (sign,), mine in signs.sort("sign", "number", "day").group_by("sign", maintain_order=True):
+        seen = (mine["number"].to_numpy(), mine["day"].to_numpy(), fn, ft, watch.entry, watch.leave)
+        found = d5.precursor(*seen, window, lead, asked.level)
+        if found.alarms >= FEWEST_EPISODES:
+            pooled = d5.adjusted(watch.stratum, *seen, window, asked.level)
+            rows.append((sign, mine.height, found, pooled))
+    if not rows:
+        raise RefusalError(
+            f"no early sign has {FEWEST_EPISODES} episodes on the days asked, "
+            f"of {signs['sign'].n_unique()} kinds seen: ask for more days"
+        )
+    stand_out = benjamini_hochberg([found.ratio.p for _, _, found, _ in rows], FALSE_SHARE)
+    answer = pl.DataFrame(
+        [
+            _row(*one, bool(out), len(failed), watch)
+            for one, out in zip(rows, stand_out, strict=True)
+        ],
+        schema=ANSWER,
+    )
+    return answer.sort("p", "sign").with_columns(
+        tried=pl.lit(len(rows)),
+        window_days=pl.lit(window),
+        clock=pl.lit("wall"),
+        definition=pl.lit(asked.definition),
+        counted=pl.lit(asked.klass),
+    )
+
+
+def _row(
+    sign: str,
+    signs: int,
+    found: d5.Precursor,
+    pooled: tuple[float, float, float],
+    stands_out: bool,
+    failures: int,
+    watch: Watch,
+) -> dict:
+    ratio = found.ratio
+    whole = float((watch.leave - watch.entry).sum())
+    is_adjusted = not math.isnan(pooled[0])
+    foretells = stands_out and ratio.ratio > 1 and (not is_adjusted or pooled[1] > 1)
+    return {
+        "sign": sign,
+        "signs": signs,
+        "episodes": found.alarms,
+        "failures": found.exposed_failures,
+        "node_days": found.exposed_days,
+        "failures_without": failures - found.exposed_failures,
+        "node_days_without": whole - found.exposed_days,
+        "ratio": ratio.ratio,
+        "ratio_lo": ratio.low,
+        "ratio_hi": ratio.high,
+        "p": ratio.p,
+        **dict(
+            zip(
+                ("adjusted_ratio", "adjusted_lo", "adjusted_hi"),
+                pooled if is_adjusted else (None, None, None),
+                strict=True,
+            )
+        ),
+        "p_failure_in_window": found.p_failure,
+        "drains_per_failure": None
+        if math.isinf(found.drains_per_failure)
+        else found.drains_per_failure,
+        "lead_hours_median": None if math.isnan(found.lead_median) else 24 * found.lead_median,
+        "lead_hours_p10": None if math.isnan(found.lead_p10) else 24 * found.lead_p10,
+        **three("precision", found.precision),
+        **three("recall", found.recall),
+        "alarms_per_node_month": found.alarms_per_node_month,
+        "verdict": "foretells failures" if foretells else "no evidence that it foretells failures",
+    }
+
+
+def three(name: str, share: tuple[float, float, float]) -> dict[str, float]:
+    """A share with its limits, as three columns."""
+    return dict(zip((name, f"{name}_lo", f"{name}_hi"), share, strict=True))
+
+
+STUDY = Study(
+    name="precursors",
+    title="Which early signs foretell a failure, how much earlier, and at what price in alarms",
+    reads=(
+        o.KERNEL_EVENTS,
+        o.BMC_EVENTS,
+        o.CLUSTER_EVENTS,
+        d.INCIDENTS,
+        d.INCIDENT_MEMBERS,
+        d.EXPOSURE,
+        d.FLEET,
+    ),
+    by=precursors,
+)

@@ -1,0 +1,71 @@
+"""Nodes as a clinical trial sees its patients: who was watched from when to when, and who failed.
+
+Times are days since 1970, exact to the microsecond; nodes are numbered from 0.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from transforms.contract import UTC
+from transforms.node_failures import node_failures
+from transforms.studies.base import Asked
+
+DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True)
+class Watch:
+    """entry, leave and stratum (cluster, hall, model) by node number; `nodes` names them."""
+
+    nodes: pl.DataFrame
+    entry: np.ndarray
+    leave: np.ndarray
+    stratum: np.ndarray
+
+    @property
+    def node_months(self) -> float:
+        return float((self.leave - self.entry).sum()) / 30.4375
+
+    def numbered(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows with `number` and `day` (of their `at`), of watched nodes while they were watched."""
+        return (
+            rows.join(self.nodes, on=["cluster", "node"])
+            .with_columns(day=pl.col("at").dt.epoch("us") / DAY_US)
+            .filter((pl.col("day") >= pl.col("entry")) & (pl.col("day") < pl.col("leave")))
+        )
+
+
+def watched(exposure: pl.DataFrame, fleet: pl.DataFrame) -> Watch:
+    """Every node from its first day of exposure to the end of its last."""
+    places = (
+        fleet.sort("valid_from")
+        .group_by("cluster", "node", maintain_order=True)
+        .agg(pl.col("hall", "gpu_model").last())
+    )
+    day = pl.col("day").cast(UTC).dt.epoch("us") / DAY_US
+    nodes = (
+        exposure.group_by("cluster", "node")
+        .agg(day.min().alias("entry"), (day.max() + 1).alias("leave"))
+        .join(places, on=["cluster", "node"], how="left")
+        .sort("cluster", "node")
+        .with_row_index("number")
+        .with_columns(stratum=pl.struct("cluster", "hall", "gpu_model").rank("dense"))
+    )
+    return Watch(
+        nodes=nodes.select("cluster", "node", "number", "entry", "leave"),
+        entry=nodes["entry"].to_numpy(),
+        leave=nodes["leave"].to_numpy(),
+        stratum=nodes["stratum"].to_numpy(),
+    )
+
+
+def failures_of(incidents: pl.DataFrame, members: pl.DataFrame, asked: Asked) -> pl.DataFrame:
+    """Nodes' failures that `asked` counts: incident, cluster, node, at, class, ended.
+
+    A failure is at its node's own fault, so that an early sign in the same burst is before it.
+    """
+    kept = incidents.filter("counts", pl.col("definition").cast(pl.String) == asked.definition)
+    found = node_failures(kept, members).join(kept.select("incident", "ended"), on="incident")
+    return found if asked.klass == "all" else found.filter(pl.col("class") == asked.klass)
