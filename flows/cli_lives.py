@@ -1,4 +1,4 @@
-"""The commands about age and time: survival, trends."""
+"""The commands about age and time: survival, trends, recurrence, ageing."""
 
 from typing import Annotated
 
@@ -50,6 +50,37 @@ def trend(
     return answer_study("trend", common, {"by": by})
 
 
+def recurrence(
+    by: Annotated[str, Parameter(help="cluster, provider, hall, rack, model.")] = "hall",
+    unit: Annotated[str, Parameter(help="node, or gpu: by serial across slots.")] = "node",
+    against: Annotated[str, Parameter(help="Two groups to compare: H1,H2.")] = "",
+    at: Annotated[str, Parameter(help="Ages in days: 7,30,90 or all.")] = "",
+    *,
+    common: Common = COMMON,
+) -> int:
+    """Is the new hall worse? Mean failures per node by age in the fleet, and the ratio of two
+    groups over the ages that both were watched at.
+
+    Example: `faultledger recurrence hall --against H1,H2 --at 7,30,90`
+    """
+    options = {"by": by, "unit": unit, "against": against, "at": at}
+    return answer_study("recurrence", common, options)
+
+
+def ageing(
+    early: Annotated[str, Parameter(help="Weeks up to which a node is young.")] = "4",
+    late: Annotated[str, Parameter(help="Weeks from which it is old.")] = "52",
+    *,
+    common: Common = COMMON,
+) -> int:
+    """Do nodes fail more when young or old? The rate by weeks since commissioning, and the three
+    facts that a bathtub needs.
+
+    Example: `faultledger ageing --class GPU --early 6`
+    """
+    return answer_study("ageing", common, {"early": early, "late": late})
+
+
 def register(app: App) -> None:
-    for command in (survival, trend):
+    for command in (ageing, recurrence, survival, trend):
         app.command(command)

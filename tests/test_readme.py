@@ -31,6 +31,8 @@ VERBS = (
     "precursors",
     "detectors",
     "survival",
+    "recurrence",
+    "ageing",
     "trend",
     "suspects",
     "slots",

@@ -35,6 +35,9 @@ def mean_cumulative(
     unit = np.asarray(failure_unit, np.int64)
     age = np.asarray(failure_age, np.float64)
     joined, left = np.asarray(entries, np.float64), np.asarray(exits, np.float64)
+    if not len(age):
+        nothing = np.array([])
+        return MeanCumulative(*[nothing] * 6)
     ages, place, failures = np.unique(age, return_inverse=True, return_counts=True)
     at_risk = np.searchsorted(np.sort(joined), ages, "left") - np.searchsorted(
         np.sort(left), ages, "left"

@@ -1,6 +1,7 @@
 """Questions that need more than SQL: a study is one file here and one line below."""
 
 from transforms.studies import (
+    ageing,
     availability,
     changes,
     compare,
@@ -8,6 +9,7 @@ from transforms.studies import (
     domains,
     precursors,
     rates,
+    recurrence,
     relapses,
     slots,
     survival,
@@ -17,6 +19,7 @@ from transforms.studies import (
 from transforms.studies.base import Asked, RefusalError, Study
 
 STUDIES: tuple[Study, ...] = (
+    ageing.STUDY,
     availability.STUDY,
     changes.STUDY,
     compare.STUDY,
@@ -24,6 +27,7 @@ STUDIES: tuple[Study, ...] = (
     domains.STUDY,
     precursors.STUDY,
     rates.STUDY,
+    recurrence.STUDY,
     relapses.STUDY,
     slots.STUDY,
     suspects.STUDY,
