@@ -11,14 +11,18 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from flows import warehouse
+import polars as pl
+
+from flows import studying, warehouse
 from flows.atomic import publish_bytes
-from flows.errors import CallError
+from flows.errors import CallError, DataError
 from flows.lake import Lake
 
 Format = Literal["html", "md", "json"]
 FORMATS: tuple[Format, ...] = ("html", "md", "json")
 WEEK = timedelta(days=7)
+LOOK_BACK = timedelta(days=180)
+"""How far back suspects are read: 90 days of exposure, and where they end for a node long out."""
 TELLING = ("exposure", "incidents", "interruptions", "run_time")
 """Tables with something to report: a lake of kernel logs alone has incidents, and no exposure."""
 OBSERVED_DAYS = " UNION ".join(f"SELECT day FROM {name}" for name in TELLING) + " ORDER BY day"
@@ -70,7 +74,7 @@ def weekly(root: Path, week: str, as_of: datetime, formats: Sequence[Format] = F
 
 
 def answers(root: Path, since: date, until: date) -> dict[str, Any]:
-    """Ask every question of the report, and the headline once more for the week before."""
+    """Ask every question of the report, the headline once more for the week before, and the study."""
     from transforms.report import QUESTIONS
 
     before = {"since": since - (until - since), "until": since}
@@ -80,7 +84,22 @@ def answers(root: Path, since: date, until: date) -> dict[str, Any]:
             return warehouse.run_file(connection, warehouse.question(name), days)
 
         frames = {name: ask(name, since=since, until=until) for name in QUESTIONS}
-        return frames | {"week_headline_before": ask("week_headline", **before)}
+        frames |= {"week_headline_before": ask("week_headline", **before)}
+    return frames | {"week_suspects": suspects(root, until)}
+
+
+def suspects(root: Path, until: date) -> pl.DataFrame:
+    """What the days before `until` say of each node (`faultledger suspects`), on the allocated clock
+    where jobs are known; no rows where the lake cannot tell."""
+    from transforms.studies import Asked
+
+    for clock in ("allocated", "in_service"):
+        try:
+            asked = Asked(since=until - LOOK_BACK, until=until, clock=clock)
+            return studying.answer(root, "suspects", asked)
+        except (CallError, DataError):
+            continue
+    return pl.DataFrame()
 
 
 def derived_days(root: Path) -> list[date]:

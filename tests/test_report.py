@@ -66,6 +66,7 @@ def answers(**headline):
         ),
         "week_nodes": pl.DataFrame(
             {
+                "cluster": ["sim"],
                 "node": ["<b>node|1</b>"],
                 "rack": ["r3"],
                 "failures": [5],
@@ -75,6 +76,19 @@ def answers(**headline):
                 "per_1000_node_days_hi": [1912.0],
                 "components": ["lost 3"],
                 "gpu_ms": [12 * HOUR],
+            }
+        ),
+        "week_suspects": pl.DataFrame(
+            {
+                "cluster": ["sim"] * 3,
+                "node": ["<b>node|1</b>", "node-0007", "node-0008"],
+                "rack": ["r3", "r1", "r1"],
+                "p_lemon": [0.984, 0.61, 0.02],
+                "tier": [1, 1, None],
+                "verdict": ["drain and test", "watch: more failures than chance", "no evidence"],
+                "net_gpu_hours": [1612.4, -12.0, -64.0],
+                "clock": ["allocated"] * 3,
+                "assumption": ["units spread like Gamma(0.79, 8.4 days)"] * 3,
             }
         ),
         "week_incidents": pl.DataFrame(
@@ -179,8 +193,35 @@ def test_an_empty_week_still_makes_a_report():
     assert "no node was in service" in made.markdown
 
 
+def table_of_nodes(made) -> list[list[str]]:
+    section = made.markdown.split("## Nodes to look at")[1].split("\n## ")[0]
+    return [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("|")]
+
+
+def test_suspects_come_first_whether_they_failed_this_week_or_not():
+    head, _, lemon, other = table_of_nodes(report())
+    assert head[-3:] == ["P(lemon)", "Saved in 28 days", "Verdict"]
+    assert lemon[2] == "5"
+    assert lemon[-3:] == ["98 %", "1,612", "tier 1: drain and test"]
+    assert other[:3] == ["node-0007", "r1", "0"]
+    assert other[-3:] == ["61 %", "-12", "tier 1: watch: more failures than chance"]
+    assert "Gamma(0.79, 8.4 days)" in report().html
+    assert [row["node"] for row in report().summary["suspects"]] == ["<b>node|1</b>", "node-0007"]
+
+
+def test_where_nodes_cannot_be_weighed_the_week_stands_alone():
+    made = render(
+        answers() | {"week_suspects": pl.DataFrame()},
+        *(MONDAY, MONDAY + timedelta(days=7), "Reliability report", "2026-03-16"),
+    )
+    head, _, *rows = table_of_nodes(made)
+    assert head[-1] == "Cost"
+    assert len(rows) == 1
+    assert "Too few failures or too little exposure" in made.html
+
+
 def test_questions_and_answers_have_the_same_names():
-    assert set(answers()) == {*QUESTIONS, "week_headline_before"}
+    assert set(answers()) == {*QUESTIONS, "week_headline_before", "week_suspects"}
 
 
 @pytest.mark.parametrize(

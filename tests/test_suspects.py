@@ -132,6 +132,18 @@ def test_a_drained_node_keeps_its_score_and_is_tested_before_it_returns():
     assert still.filter(pl.col("node") == "n00003")["failures"].to_list() == [0]
 
 
+def test_a_failure_of_an_idle_day_counts_where_the_clock_ran():
+    whole = fleet_of(np.full(400, 30), 30)
+    idle = (pl.col("node") == "n00003") & (pl.col("day") == FIRST + timedelta(days=10))
+    idled = whole.with_columns(allocated_ms=pl.when(idle).then(0).otherwise("allocated_ms"))
+    on = {
+        clock: suspects(asked(clock=clock), **frames(idled, LEMON)).filter(node="n00003")
+        for clock in ("allocated", "in_service")
+    }
+    assert on["allocated"].select("failures", "node_days").row(0) == (0, 14.5)
+    assert on["in_service"].select("failures", "node_days").row(0) == (12, 30.0)
+
+
 def test_a_node_that_left_the_fleet_is_not_ranked():
     whole = fleet_of(np.full(400, 30), 30).filter(
         (pl.col("node") != "n00003") | (pl.col("day") < FIRST + timedelta(days=20))

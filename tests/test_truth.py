@@ -255,4 +255,4 @@ def test_the_planted_lemon_is_the_first_suspect(derived: Frames):
     assert lemon["node"] == f"node-{SAMPLE.lemon:04}"
     assert lemon["p_lemon"] > 0.95
     assert lemon["verdict"] == "drain and test"
-    assert max(row["p_lemon"] for row in others) < 0.6
+    assert {row["verdict"] for row in others} == {"no evidence"}

@@ -1,7 +1,7 @@
 -- Nodes with the most failures: one row per node that failed, worst first.
 --
 --   $since, $until             first day, and the day after the last
---   node, rack                 which and where
+--   cluster, node, rack        which and where
 --   failures                   counted incidents rooted on it
 --   node_days                  its own in-service days
 --   per_1000_node_days, _lo, _hi   its rate with its exact 95 % interval: wide, so no ranking by it
@@ -49,6 +49,7 @@ spent AS (
 )
 
 SELECT
+    cluster,
     node,
     rack,
     failures,
@@ -61,5 +62,5 @@ SELECT
 FROM broken
 LEFT JOIN hours USING (cluster, node)
 LEFT JOIN spent USING (cluster, node)
-ORDER BY failures DESC, gpu_ms DESC, node
+ORDER BY failures DESC, gpu_ms DESC, node, cluster
 LIMIT 12

@@ -1,6 +1,7 @@
 """The weekly reliability report: answers to the week's questions in, HTML, Markdown and JSON out.
 
-Every question is a file of sql/questions, so each number of the report can be asked for again.
+Every question is a file of sql/questions and the study of suspects a command, so each number of the
+report can be asked for again.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import polars as pl
 
 from transforms.report.headline import Card, cards
 from transforms.report.markdown import markdown
+from transforms.report.node_parts import nodes, suspected
 from transforms.report.page import page
 from transforms.report.parts import (
     Part,
@@ -18,7 +20,6 @@ from transforms.report.parts import (
     causes,
     incidents,
     losses,
-    nodes,
     quality,
     rates,
     runs,
@@ -37,7 +38,8 @@ QUESTIONS = (
     "week_telemetry",
     "week_quality",
 )
-"""Asked with since and until; `week_headline_before` is week_headline of the stretch before."""
+"""Asked with since and until; `week_headline_before` is week_headline of the stretch before, and
+`week_suspects` what the study of suspects says at the end of it (perhaps nothing)."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def render(
         runs(frames["week_runs"], frames["run_timeline"]),
         rates(frames["week_rates"]),
         incidents(frames["week_incidents"], price),
-        nodes(frames["week_nodes"], price),
+        nodes(frames["week_nodes"], frames["week_suspects"], price),
         *filter(None, [telemetry(frames["week_telemetry"])]),
         quality(frames["week_quality"]),
     ]
@@ -92,6 +94,7 @@ def render(
             "leaves": frames["week_leaves"].to_dicts(),
             "causes": frames["week_causes"].to_dicts(),
             "rates": frames["week_rates"].to_dicts(),
+            "suspects": suspected(frames["week_suspects"]).to_dicts(),
         },
         headline=[f"{card.name}: {card.value}  ({'; '.join(card.lines)})" for card in shown],
     )

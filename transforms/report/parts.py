@@ -40,7 +40,7 @@ class Price:
         return money(gpu_ms, self.per_gpu_hour, self.currency)
 
 
-def _columns(*names: str) -> list[Column]:
+def named_columns(*names: str) -> list[Column]:
     """`#name` is a number, `@name` raw text, `~name` a word that must not break."""
     css = {"#": "n", "@": "raw", "~": "whole"}
     return [Column(n.lstrip("#@~"), css.get(n[0], "")) for n in names]
@@ -52,7 +52,7 @@ def losses(leaves: pl.DataFrame, price: Price) -> Part:
         id="losses",
         title="Where every GPU-hour went",
         text="Each GPU-millisecond of the fleet has one home; the rows sum to the capacity exactly.",
-        columns=_columns("What", "#GPU-hours", "#Share", "#Cost"),
+        columns=named_columns("What", "#GPU-hours", "#Share", "#Cost"),
         rows=[
             [
                 leaf_name(r["leaf"]),
@@ -75,7 +75,7 @@ def causes(frame: pl.DataFrame, price: Price) -> Part:
             "A stop owns the time from the last progress to the first new step, and the steps it "
             "discarded; no time has two owners. Unknown stays its own cause."
         ),
-        columns=_columns(
+        columns=named_columns(
             "Cause", "#Stops", "#Share of stops", "#GPU-hours", "#Cost", "#Median to resume"
         ),
         rows=[
@@ -104,7 +104,7 @@ def rates(frame: pl.DataFrame) -> Part:
             "them count once (definition coalesced-180s). Clock: in-service node-days. Intervals "
             "are exact 95 % (Garwood)."
         ),
-        columns=_columns("Class", "#Failures", "#Node-days", "#Per 1000 node-days (95 %)"),
+        columns=named_columns("Class", "#Failures", "#Node-days", "#Per 1000 node-days (95 %)"),
         rows=[
             [
                 r["class"],
@@ -121,44 +121,12 @@ def rates(frame: pl.DataFrame) -> Part:
     )
 
 
-def nodes(frame: pl.DataFrame, price: Price) -> Part:
-    return Part(
-        id="nodes",
-        title="Nodes to look at",
-        text="Sorted by count. Where intervals overlap, the order between two nodes means nothing.",
-        columns=_columns(
-            "~Node",
-            "~Rack",
-            "#Failures",
-            "#Per 1000 node-days (95 %)",
-            "What",
-            "#GPU-hours",
-            "#Cost",
-        ),
-        rows=[
-            [
-                r["node"] or "(unnamed)",
-                r["rack"] or "-",
-                str(r["failures"]),
-                rate(
-                    r["per_1000_node_days"], r["per_1000_node_days_lo"], r["per_1000_node_days_hi"]
-                ),
-                r["components"],
-                hours(r["gpu_ms"]),
-                price.of(r["gpu_ms"]),
-            ]
-            for r in frame.iter_rows(named=True)
-        ],
-        empty="No node failed.",
-    )
-
-
 def incidents(frame: pl.DataFrame, price: Price) -> Part:
     return Part(
         id="incidents",
         title="The dearest incidents",
         text="`faultledger sql \"FROM incident_members WHERE incident = '...'\"` lists every raw line.",
-        columns=_columns(
+        columns=named_columns(
             "~Began (UTC)",
             "~Node",
             "What",
@@ -197,7 +165,7 @@ def runs(frame: pl.DataFrame, timeline: pl.DataFrame) -> Part:
             "ETTR: kept step time over the run's own wall time, its waits included (Meta's reading). "
             "Allocated goodput leaves the waits out; ideal is kept work at the run's ideal step time."
         ),
-        columns=_columns(
+        columns=named_columns(
             "Run",
             "#GPUs",
             "#GPU-hours",
@@ -246,7 +214,7 @@ def quality(frame: pl.DataFrame) -> Part:
         id="quality",
         title="How far to trust this",
         text="What was not observed is unknown, never healthy. What could not be read is a row of `rejects`.",
-        columns=_columns("Measure", "#Value", "#Of", "#Share", "Reading"),
+        columns=named_columns("Measure", "#Value", "#Of", "#Share", "Reading"),
         rows=[
             [
                 r["measure"],

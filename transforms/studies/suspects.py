@@ -57,9 +57,12 @@ def suspects(
     days = int(number(asked, "days", DAYS, 1, 10_000))
     risk, final = _window(at_risk(exposure, asked), days)
     risk = risk.with_columns(_switch(risk, fleet))
-    seen = counted(failures, asked).join(risk.select(*NODE, "day", "rack", "leaf_switch"), on=[*NODE, "day"])  # fmt: skip
+    # A failure on a day without exposure has nothing to be divided by: on the allocated clock, one
+    # of a node that stood idle all day.
+    met = risk.filter(pl.col("node_days") > 0)
+    seen = counted(failures, asked).join(met.select(*NODE, "day", "rack", "leaf_switch"), on=[*NODE, "day"])  # fmt: skip
     wanted = incidents.filter(pl.col("node") != "").join(
-        risk.select(*NODE, "day"), on=[*NODE, "day"]
+        met.select(*NODE, "day"), on=[*NODE, "day"]
     )
     ours = wanted.filter(pl.col("counts"), pl.col("definition").cast(pl.String) == asked.definition)
     if asked.klass != "all":
