@@ -1,10 +1,10 @@
-"""A survey of the InfiniBand fabric: `ibnetdiscover -p`, one port a line.
+"""A survey of the InfiniBand fabric: `ibnetdiscover -p`, one port a line, or without -p in blocks.
 
     CA   134  1 0x7cfe9003003b4bde 4x EDR - SW  1719 10 0x7cfe9003009ce5b0 ( 'o0001 HCA-1' - 'leaf-01' )
     SW  2052 37 0x506b4b03005c2740 4x ???                                    'leaf-02'
 
-Each link is told from both its ends; a port with nothing at its other end is told too. The time of
-the survey is the file's own.
+Each link is told from both its ends; with -p a port with nothing at its other end is told too. The
+time of the survey is the file's own, unless it tells its own. Blocks: `ibnet_blocks`.
 """
 
 import re
@@ -12,6 +12,7 @@ import re
 import polars as pl
 
 from transforms.contract import UTC
+from transforms.sources import ibnet_blocks
 from transforms.sources.base import Origin, Parsed, Source, refuse_faulty, rejects
 from transforms.sources.text import numbered_lines
 from transforms.tables.observed import FABRIC_LINKS
@@ -27,27 +28,28 @@ NAMELESS = r"^(?i)(?:MT\d+|ConnectX|Mellanox|Quantum)\b"
 
 
 def parse(data: bytes, origin: Origin) -> Parsed:
-    """Each line is one port, or is refused."""
+    """Each line is one port, or is refused; of blocks, headers and comments are ignored."""
     lines = numbered_lines(data).filter(pl.col("line").str.strip_chars() != "")
-    linked = lines.with_columns(pl.col("line").str.extract_groups(LINKED).alias("told"))
-    alone = pl.col("line").str.extract_groups(ALONE)
-    read = linked.unnest("told").with_columns(alone.alias("alone"))
-    read = read.with_columns(
-        pl.coalesce(name, pl.col("alone").struct.field(name)).alias(name)
-        for name in ("kind", "lid", "port", "guid", "width", "speed", "words")
-    )
+    if lines["line"].str.contains(ibnet_blocks.HEADER).any():
+        read, at = ibnet_blocks.links(lines), ibnet_blocks.surveyed_at(lines, origin)
+    else:
+        read, at = _ports(lines), pl.lit(origin.modified).cast(UTC)
     words, peer = pl.col("words").str.strip_chars(), pl.col("peer_words").str.strip_chars()
+    port, peer_port = (pl.col(name).cast(pl.UInt16, strict=False) for name in ("port", "peer_port"))
+    is_outside = (port.is_null() & pl.col("port").is_not_null()) | (
+        peer_port.is_null() & pl.col("peer_port").is_not_null()
+    )
     rows = read.select(
         "line_no",
-        pl.when(pl.col("kind").is_null())
-        .then(pl.lit("not one port of `ibnetdiscover -p`"))
-        .when(pl.col("port").cast(pl.UInt16, strict=False).is_null())
+        pl.when(pl.col("trouble").is_not_null())
+        .then("trouble")
+        .when(is_outside)
         .then(pl.lit("port number out of range"))
         .alias("fault"),
         cluster=pl.lit(origin.cluster),
-        observed_at=pl.lit(origin.modified).cast(UTC),
+        observed_at=at,
         guid=pl.col("guid").str.to_lowercase(),
-        port=pl.col("port").cast(pl.UInt16, strict=False),
+        port=port,
         kind=pl.col("kind").replace_strict(KINDS, default=None, return_dtype=pl.String),
         node=_node(words),
         device=pl.when(pl.col("kind") == "CA").then(_device(words)).otherwise(pl.lit("")),
@@ -55,7 +57,7 @@ def parse(data: bytes, origin: Origin) -> Parsed:
         width="width",
         speed=pl.when(pl.col("speed") != "???").then("speed"),
         peer_guid=pl.col("peer_guid").str.to_lowercase(),
-        peer_port=pl.col("peer_port").cast(pl.UInt16, strict=False),
+        peer_port=peer_port,
         peer_node=_node(peer),
         file=pl.lit(origin.file),
     ).cast({"kind": FABRIC_LINKS.dtypes["kind"]})
@@ -65,9 +67,23 @@ def parse(data: bytes, origin: Origin) -> Parsed:
         frames={FABRIC_LINKS.name: good},
         rejects=rejects(refused),
         records=lines.height,
-        accepted=lines.height - len(refused),
+        accepted=read.height - len(refused),
         rejected=len(refused),
+        ignored=lines.height - read.height,
     )
+
+
+def _ports(lines: pl.DataFrame) -> pl.DataFrame:
+    """What each line of `ibnetdiscover -p` tells of its port, as texts, and its `trouble`."""
+    linked = lines.with_columns(pl.col("line").str.extract_groups(LINKED).alias("told"))
+    alone = pl.col("line").str.extract_groups(ALONE)
+    read = linked.unnest("told").with_columns(alone.alias("alone"))
+    read = read.with_columns(
+        pl.coalesce(name, pl.col("alone").struct.field(name)).alias(name)
+        for name in ("kind", "lid", "port", "guid", "width", "speed", "words")
+    )
+    trouble = pl.when(pl.col("kind").is_null()).then(pl.lit("not one port of `ibnetdiscover -p`"))
+    return read.with_columns(trouble.alias("trouble"))
 
 
 def _node(words: pl.Expr) -> pl.Expr:
@@ -82,14 +98,15 @@ def _device(words: pl.Expr) -> pl.Expr:
 
 
 def sniff(head: str, name: str) -> int:
-    """Surely, if a line is one port with its lid, number and guid."""
+    """Surely, if a line is one port with its lid, number and guid, or begins a block."""
     port = LINKED.replace("?<", "?P<"), ALONE.replace("?<", "?P<")
-    return 2 if any(re.search(form, head, re.MULTILINE) for form in port) else 0
+    block = ibnet_blocks.HEADER.replace("?<", "?P<")
+    return 2 if any(re.search(form, head, re.MULTILINE) for form in (*port, block)) else 0
 
 
 SOURCE = Source(
     name="ibnetdiscover",
-    title="Survey of the InfiniBand fabric: ibnetdiscover -p",
+    title="Survey of the InfiniBand fabric: ibnetdiscover, with -p or without",
     example="CA   134  1 0x7cfe9003003b4bde 4x EDR - SW  1719 10 0x7cfe9003009ce5b0 ( 'o0001 HCA-1' - 'leaf-01' )",
     makes=(FABRIC_LINKS,),
     sniff=sniff,

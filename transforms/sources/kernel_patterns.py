@@ -11,6 +11,8 @@ decides, so the order is part of the meaning.
 PCI = r"[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}"
 _DEVICE = rf"(?P<device>{PCI})(?:\.[0-9a-fA-F])?"
 _NETDEV = rf"(?P<device>{PCI}|[A-Za-z][\w.@-]*)(?:\.[0-7])?"
+_MANAGER = r"(?:^|nv-fabricmanager\[\d+\]: (?:\[[^\]]*\] )*)"  # its own log is another source
+_PORT = r"<?(?P<device>[A-Za-z][\w.-]*)>?:?"
 _DISK = r"(?P<device>nvme\d+|sd[a-z]+)\w*"
 
 # (kind, pattern)
@@ -20,6 +22,11 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         rf"NVRM: Xid \((?:PCI:)?{_DEVICE} ?(?P<scope>GPU-I:\d+)?\): (?P<code>\d{{1,5}})\b,? *(?P<detail>.*)",
     ),
     ("sxid", rf"SXid \((?:PCI:)?{_DEVICE}\): (?P<code>\d{{1,6}})\b,? *(?P<detail>.*)"),
+    # Fabric Manager's word, in a syslog or journal; the driver's own may stand beside it.
+    (
+        "sxid",
+        rf"{_MANAGER}(?P<detail>detected NVSwitch (?:non-)?fatal error (?P<code>\d{{1,6}})\b.*?pci bus id {_DEVICE}.*)",
+    ),
     (
         "lost",
         rf"NVRM: (?:GPU )?(?:at )?(?:PCI:)?{_DEVICE}: (?P<detail>GPU has fallen off the bus.*)",
@@ -67,6 +74,12 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         "link_up",
         rf"{_NETDEV}: (?:\w+: \w+ )?(?P<detail>(?:Port: \d+ )?(?:NIC )?(?i:link (?:is )?up)\b.*)",
     ),
+    # RDMA ports. INIT and ARMED are on the way: neither down nor up.
+    ("link_up", rf"{_NETDEV}: (?P<detail>Port: \d+ Link ACTIVE\b.*)"),
+    ("link_down", rf"{_PORT} (?P<detail>Port:? \d+:? (?i:link (?:is )?down)\b.*)"),
+    ("link_up", rf"{_PORT} (?P<detail>Port:? \d+:? (?i:link (?:is )?(?:up|active))\b.*)"),
+    ("link_down", r"(?P<device>hfi1_\d+): (?P<detail>logical state changed to PORT_DOWN\b.*)"),
+    ("link_up", r"(?P<device>hfi1_\d+): (?P<detail>logical state changed to PORT_ACTIVE\b.*)"),
     (
         "nvme",
         r"nvme (?P<device>nvme\d+): (?P<detail>(?:I/O .*timeout|controller is down|Removing after|Device not ready|Disabling device|Abort status|frozen state|failed to|device gone).*)",
@@ -109,6 +122,7 @@ SIGNATURES = (
     *("[Hardware Error]: ", "temperature above", "EDAC MC", "AER: ", "PCIe Bus Error: "),
     *("DPC: ", "carrier", "link disconnected", "link connected"),
     *("link status definitely", "Port module event", "link down", "link up"),
+    *("detected NVSwitch", "link active", "logical state changed"),
     *("link is ", "slot(", "nvme ", "I/O error", "critical ", "EXT4-fs", "XFS (", "BTRFS"),
     *("Lustre", "nfs: server", "ceph: ", "out of memory", "Kernel panic", "soft lockup"),
     *("hard LOCKUP", "blocked for more", "BUG: ", "kernel BUG", "Oops: ", "stall", "segfault at"),
@@ -116,7 +130,7 @@ SIGNATURES = (
 )
 """Literals, in any case, at least one of which stands in every line that a pattern can fit."""
 
-NUMBERED = r"\bS?Xid \("
+NUMBERED = rf"\bS?Xid \(|{_MANAGER}detected NVSwitch (?:non-)?fatal error"
 """Lines that claim to carry a number: refused, not ignored, when it cannot be read."""
 
 LOST_HEAD = rf"NVRM: The NVIDIA GPU {_DEVICE}"

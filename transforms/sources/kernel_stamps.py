@@ -274,7 +274,7 @@ def _settle(stamped: pl.DataFrame, origin: Origin) -> pl.DataFrame:
     other = (
         pl.col("host").is_not_null()
         & spoken.str.contains(_OTHER_PROGRAM)
-        & ~spoken.str.contains(r"^(?:kernel|systemd-networkd|NetworkManager)\[")
+        & ~spoken.str.contains(r"^(?:kernel|systemd-networkd|NetworkManager|nv-fabricmanager)\[")
         & pl.col("form").is_in(["rfc5424", "iso", "full", "unix", "rfc3164"])
     )
     unreadable = (pl.col("form") == "bare") & text.str.contains(_LOOKS_STAMPED)
