@@ -65,6 +65,19 @@ def detectors(
     return answer_study("detectors", common, {"window": str(window), "late": str(late)})
 
 
+def blast(
+    by: Annotated[str, Parameter(help="class or component.")] = "class",
+    *,
+    common: Common = COMMON,
+) -> int:
+    """How far does a failure reach: GPUs that failed, were drained and stood still, and GPU-hours
+    lost, by class and width.
+
+    Example: `faultledger blast component --class GPU`
+    """
+    return answer_study("blast", common, {"by": by})
+
+
 def register(app: App) -> None:
-    for command in (changes, detectors, domains, precursors):
+    for command in (blast, changes, detectors, domains, precursors):
         app.command(command)

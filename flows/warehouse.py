@@ -27,6 +27,7 @@ from flows.lake import Lake
 from flows.share import header, sql_files
 from transforms import tables
 from transforms.contract import Table
+from transforms.reasons import REASONS_VERSION
 
 STORAGE = "v1.0.0"  # older DuckDB clients open it
 SANDBOX_MEMORY = "2GB"
@@ -194,6 +195,7 @@ def _furnish(
     _native(connection, "prices", settings.price_rows(said))
     _native(connection, "calendar", settings.calendar_rows(said))
     facts = {"snapshot": snapshot.as_posix(), "made_from": _ingredients(lake)}
+    facts["reasons_version"] = REASONS_VERSION
     _native(connection, "settings", settings.rows(said, facts))
     _define_macros(connection)
     for path in sql_files("views"):

@@ -9,7 +9,7 @@ from transforms.codes import COUNTS
 from transforms.reasons import RULES
 from transforms.recipes import Window
 from transforms.reported import agent_reports
-from transforms.tables.observed import CLUSTER_EVENTS
+from transforms.tables.observed import CLUSTER_EVENTS, NODE_STATES
 from transforms.verdicts import verdicts
 
 
@@ -134,7 +134,19 @@ def test_every_report_is_counted_once_by_what_read_it():
             report(86_400, "Quux", "the day after"),
         ],
     )
-    made = verdicts(window, cluster_events=events)["report_verdicts"]
+    began = {"cluster": "c", "node": "n1", "state": "DRAIN"}
+    spells = [
+        began | {"began": at(k), "reason": reason}
+        for k, reason in enumerate(("frobnicated", "frobnicated", "PSU 2 failed", None, ""))
+    ]
+    states = frame(NODE_STATES, [*spells, began | {"began": at(86_400), "reason": "the day after"}])
+    made = verdicts(window, cluster_events=events, node_states=states)["report_verdicts"]
+    told = made.filter(pl.col("reporter") == "scheduler")
+    assert sorted(told.select("reason", "how", "events", "warnings").rows()) == [
+        ("PSU 2 failed", "text", 1, 1),
+        ("frobnicated", "unclassified", 2, 2),
+    ]
+    made = made.filter(pl.col("reporter") != "scheduler")
     assert sorted(made.select("reason", "how", "events", "warnings").rows()) == [
         ("FailedMount", "catalogue", 1, 1),
         ("HealthCheck", "text", 1, 1),

@@ -28,6 +28,7 @@ VERBS = (
     "availability",
     "changes",
     "domains",
+    "blast",
     "precursors",
     "detectors",
     "survival",

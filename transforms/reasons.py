@@ -3,6 +3,7 @@
     XID 79 GPU has fallen off the bus       GPU, lost, a fault
     firmware upgrade wave 3                 Planned, firmware
     IB link flap mlx5_0                     Network, cable / optic / switch port, a fault
+    XID 63, diag passed, no fault found     Unknown, a false alarm
 
 The table is ordered and the first match wins: exact scheduler phrases, then plans that name their
 subject ("switch firmware upgrade"), then faults from the specific to the general. Adding or
@@ -13,10 +14,11 @@ import polars as pl
 
 from transforms.codes import SXIDS, XIDS
 
-REASONS_VERSION = "2026-11-2"
+REASONS_VERSION = "2026-11-3"
 
-REASON_KINDS = ("planned", "precautionary", "fault", "unknown")
-"""`precautionary`: taken out on suspicion or for a test, nothing told that broke."""
+REASON_KINDS = ("planned", "precautionary", "fault", "false alarm", "unknown")
+"""`precautionary`: taken out on suspicion or for a test, nothing told that broke. `false alarm`:
+taken out, and then found sound without a repair."""
 
 _FS = "filesystem mount, metadata, bandwidth"
 _OPTIC = "cable / optic / switch port"
@@ -83,10 +85,21 @@ RULES: tuple[tuple[str, str, str, str], ...] = (
 # Nothing matched: the share of these is itself reported (methods 2.8).
 _UNCLASSIFIED = ("Unknown", "unclassified", "unknown")
 _NOT_GIVEN = ("Unknown", "no reason given", "unknown")
+_FALSE_ALARM = ("Unknown", "false alarm", "false alarm")
+# Such words overrule the number of an Xid, but not a repair: what was mended had been broken.
+_FOUND_SOUND = (
+    r"no (?:fault|problem|issue|error|trouble|defect)s? found|\bnff\b|\bntf\b"
+    r"|false[- ]?(?:positive|alarm|alert)|(?:could ?n.t|could not|cannot|can.t|unable to|not) repro"
+    r"|(?:test|diag\w*|check|burn-?in|stress|bench\w*)s? (?:has |have |all |were |was )?(?:passed|clean\b|ok\b)"
+    r"|passed (?:all )?(?:\w+ )?(?:test|diag|check|burn|stress)"
+    r"|^cleared\b|(?:alert|alarm|warning|suspicion|check|hc)s? (?:was |were |has been )?cleared"
+    r"|cleared (?:by|after|for) (?:test|diag|check|production|service|hc\b)"
+)
+_MENDED = r"replac|reseat|swap|\brma|repair|\bfixed|reset|reboot|re-?flash|reinstall"
 _XID = r"\bxid\W{0,3}(\d{1,5})\b"
 _SXID = r"\bsxid\W{0,3}(\d{1,6})\b"
 _OUTCOMES = pl.DataFrame(
-    [rule[1:] for rule in RULES] + [_UNCLASSIFIED, _NOT_GIVEN],
+    [rule[1:] for rule in RULES] + [_UNCLASSIFIED, _NOT_GIVEN, _FALSE_ALARM],
     schema={"class": pl.String, "component": pl.String, "reason_kind": pl.String},
     orient="row",
 ).with_row_index("rule")
@@ -111,16 +124,21 @@ def classify_reasons(frame: pl.DataFrame, column: str = "reason") -> pl.DataFram
         for number, (pattern, *_) in enumerate(RULES)
     ]
     blank = text.is_null() | text.is_in(["", "none", "(null)", "n/a", "unknown"])
-    rule = pl.when(blank).then(pl.lit(len(RULES) + 1, pl.UInt32)).otherwise(
-        pl.coalesce(*matches, pl.lit(len(RULES), pl.UInt32))
-    )  # fmt: skip
+    is_false = text.str.contains(_FOUND_SOUND) & ~text.str.contains(_MENDED)
+    rule = (
+        pl.when(blank)
+        .then(pl.lit(len(RULES) + 1, pl.UInt32))
+        .when(is_false)
+        .then(pl.lit(len(RULES) + 2, pl.UInt32))
+        .otherwise(pl.coalesce(*matches, pl.lit(len(RULES), pl.UInt32)))
+    )
     known = (
         frame.select(column)
         .unique()
         .with_columns(
             rule.alias("rule"),
-            text.str.extract(_SXID).cast(pl.Int32).alias("sxid_code"),
-            text.str.extract(_XID).cast(pl.Int32).alias("xid_code"),
+            pl.when(~is_false).then(text.str.extract(_SXID)).cast(pl.Int32).alias("sxid_code"),
+            pl.when(~is_false).then(text.str.extract(_XID)).cast(pl.Int32).alias("xid_code"),
         )
         .join(_OUTCOMES, on="rule", how="left")
         .join(_numbered(XIDS, "xid"), on="xid_code", how="left")

@@ -77,7 +77,7 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     Recipe(
         makes=(d.REPORT_VERDICTS,),
-        reads=(o.CLUSTER_EVENTS,),
+        reads=(o.CLUSTER_EVENTS, o.NODE_STATES),
         by=verdicts.verdicts,
     ),
     Recipe(

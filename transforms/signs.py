@@ -136,8 +136,9 @@ def _from_states(states: pl.DataFrame, horizon: datetime) -> pl.DataFrame:
             repeat=pl.lit(0),
             cause_code=pl.lit(0),
             rank=pl.lit(STATE_RANK),
-            # Out on suspicion, nothing told that broke: no failure unless a run went down with it.
-            counts=pl.when(pl.col("reason_kind") == "precautionary")
+            # Out on suspicion, nothing told that broke, or found sound: no failure unless a run
+            # went down with it.
+            counts=pl.when(pl.col("reason_kind").is_in(["precautionary", "false alarm"]))
             .then(pl.lit("corroborate"))
             .otherwise(pl.lit("yes")),
             prior=pl.lit("ambiguous"),

@@ -1,5 +1,7 @@
--- Warnings of cluster managers and health agents that no catalogue and no table of words could read:
--- they are in cluster_events and in no incident. `share` is of all that this reporter said.
+-- Warnings of cluster managers and health agents, and reasons that a scheduler keeps for a node
+-- (reporter = scheduler), that no catalogue and no table of words could read: the warnings are in no
+-- incident, the nodes out for such a reason are out for an unknown cause. `share` is of all that this
+-- reporter said. Which table read the reasons: `reasons_version` in `settings`.
 WITH said AS (
     SELECT
         reporter,

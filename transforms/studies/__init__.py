@@ -3,6 +3,7 @@
 from transforms.studies import (
     ageing,
     availability,
+    blast,
     changes,
     compare,
     detectors,
@@ -21,6 +22,7 @@ from transforms.studies.base import Asked, RefusalError, Study
 STUDIES: tuple[Study, ...] = (
     ageing.STUDY,
     availability.STUDY,
+    blast.STUDY,
     changes.STUDY,
     compare.STUDY,
     detectors.STUDY,

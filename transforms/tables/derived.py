@@ -238,8 +238,12 @@ VERDICTS = ("xid", "catalogue", "text", "unclassified")
 class ReportVerdicts(dy.Schema):
     day = dy.Date(primary_key=True, description=DAY)
     cluster = dy.String(primary_key=True, description="scheduler cluster")
-    reporter = dy.String(primary_key=True, description="who reported")
-    reason = dy.String(primary_key=True, description="machine word of the reports")
+    reporter = dy.String(
+        primary_key=True, description="who reported; `scheduler` for reasons of node_states"
+    )
+    reason = dy.String(
+        primary_key=True, description="machine word of the reports, or the scheduler's free text"
+    )
     how = dy.Enum(
         VERDICTS,
         primary_key=True,
@@ -316,7 +320,7 @@ SENSITIVITY = _derived(Sensitivity, "sensitivity", "day and coalescing gap", "da
 REPORT_VERDICTS = _derived(
     ReportVerdicts,
     "report_verdicts",
-    "day, reporter, reason of cluster_events and how they were read",
+    "day, reporter, reason (of cluster_events, or a scheduler's for a node) and how they were read",
     "day",
 )
 GPU_TIME = _derived(
