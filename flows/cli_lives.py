@@ -1,10 +1,13 @@
 """The commands about age and time: survival, trends, recurrence, ageing."""
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from flows.cli_studies import COMMON, Common, answer_study
+from flows.cli_studies import COMMON, Common, answer_study, asked_of
+
+Plot = Annotated[Path | None, Parameter(help="Draw every step with its band into this SVG.")]
 
 
 def survival(
@@ -19,6 +22,7 @@ def survival(
         str, Parameter(help="Ages of a curve (days, of repairs hours): 7,30,90 or all.")
     ] = "",
     *,
+    plot: Plot = None,
     common: Common = COMMON,
 ) -> int:
     """How long nodes, GPUs and repairs last: median, Weibull shape and log-rank by group, or the
@@ -29,8 +33,10 @@ def survival(
     Example: `faultledger survival --of repair --by class`
 
     Example: `faultledger survival --unit gpu --of removal --by model --at 30,90,365`
+
+    Example: `faultledger survival --by hall --plot halls.svg`
     """
-    return answer_study("survival", common, {"unit": unit, "of": of, "by": by, "at": at})
+    return _answered("survival", common, {"unit": unit, "of": of, "by": by, "at": at}, plot)
 
 
 def trend(
@@ -56,6 +62,7 @@ def recurrence(
     against: Annotated[str, Parameter(help="Two groups to compare: H1,H2.")] = "",
     at: Annotated[str, Parameter(help="Ages in days: 7,30,90 or all.")] = "",
     *,
+    plot: Plot = None,
     common: Common = COMMON,
 ) -> int:
     """Is the new hall worse? Mean failures per node by age in the fleet, and the ratio of two
@@ -64,7 +71,7 @@ def recurrence(
     Example: `faultledger recurrence hall --against H1,H2 --at 7,30,90`
     """
     options = {"by": by, "unit": unit, "against": against, "at": at}
-    return answer_study("recurrence", common, options)
+    return _answered("recurrence", common, options, plot)
 
 
 def ageing(
@@ -79,6 +86,15 @@ def ageing(
     Example: `faultledger ageing --class GPU --early 6`
     """
     return answer_study("ageing", common, {"early": early, "late": late})
+
+
+def _answered(name: str, common: Common, options: dict[str, str], to: Path | None) -> int:
+    """Print the study's answer; draw it too, where a file is named."""
+    if to is not None:
+        from flows.plotting import plot
+
+        plot(common.lake, name, asked_of(name, common, options), to)
+    return answer_study(name, common, options)
 
 
 def register(app: App) -> None:

@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from flows import output
+
+if TYPE_CHECKING:
+    from transforms.studies import Asked
 
 
 @Parameter(name="*")
@@ -68,13 +71,13 @@ def register(app: App) -> None:
         app.command(command)
 
 
-def answer_study(name: str, common: Common, options: Mapping[str, str]) -> int:
-    from flows import studying
+def asked_of(name: str, common: Common, options: Mapping[str, str]) -> "Asked":
+    """What the command line asks of a study, checked."""
     from flows.errors import CallError
     from transforms.studies import Asked, RefusalError
 
     try:
-        asked = Asked(
+        return Asked(
             since=common.since,
             until=common.until,
             clock=common.clock,
@@ -85,5 +88,11 @@ def answer_study(name: str, common: Common, options: Mapping[str, str]) -> int:
         )
     except RefusalError as error:
         raise CallError(f"{name}: {error}.") from error
+
+
+def answer_study(name: str, common: Common, options: Mapping[str, str]) -> int:
+    from flows import studying
+
+    asked = asked_of(name, common, options)
     output.show(studying.answer(common.lake, name, asked), common.format, common.out)
     return 0

@@ -1,20 +1,25 @@
 """Lives over a lake's tables: who enters when, what ends a life, what is refused."""
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from life_frames import MIDNIGHT, at, exposure, fleet, gpus, incidents
 from scipy import stats
+from test_views import warehouse
 
 from transforms.lives import MOMENT
 from transforms.reliability import survival as km
 from transforms.reliability import weibull
+from transforms.report.curves import curves
 from transforms.studies import Asked, RefusalError
 from transforms.studies.survival import stretch, survival
 from transforms.tables import derived as d
 from transforms.tables import observed as o
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def ask(known, hits=(), days=28, clock="in_service", klass="all", **options):
@@ -277,3 +282,32 @@ def test_log_rank_keeps_its_size_under_late_entry():
         alarms += km.log_rank(exits, ends, rng.random(len(exits)) < 0.3, entries)[2] <= 0.05
     low, high = stats.binom.ppf([0.0005, 0.9995], draws, 0.05)
     assert low <= alarms <= high
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_view_and_the_study_draw_one_curve(seed):
+    """All nodes enter at one age, so that the study's curve begins where the view's does."""
+    rng = np.random.default_rng(seed)
+    known = fleet(*((f"n{k}", -7, int(rng.integers(3, 40)) if k % 3 else None) for k in range(30)))
+    hits = [(float(rng.uniform(0, 28)), f"n{rng.integers(0, 30)}") for _ in range(25)]
+    frames = {"fleet": known, "exposure": exposure(known), "incidents": incidents(*hits)}
+    view = ROOT / "sql" / "views" / "node_survival.sql"
+    by_sql = pl.DataFrame(warehouse(frames).sql(view.read_text()).to_arrow_table())
+    ours = ask(known, hits, at="all")
+    same = ["age_days", "at_risk", "survival", "survival_lo", "survival_hi", "cumulative_hazard"]
+    assert by_sql.height == ours.height > 5
+    assert np.allclose(by_sql.select(same).to_numpy(), ours.select(same).to_numpy(), rtol=1e-12)
+    assert by_sql["ended"].cum_sum().to_list() == ours["ended"].to_list()
+
+
+def test_curves_are_drawn_as_steps_with_bands():
+    frame = pl.DataFrame(
+        {"group": ["H1"] * 3 + ["H2"] * 3, "age": [1.0, 5, 9] * 2}
+        | {"value": [0.9, 0.7, 0.5] * 2, "lo": [0.8, 0.6, 0.3] * 2, "hi": [1.0, 0.8, 0.7] * 2}
+    )
+    drawn = curves(frame, "Kaplan-Meier", "age (days)", "share that lasts")
+    assert drawn.wide.startswith("<svg")
+    assert all(word in drawn.wide for word in ("H1", "H2", "age (days)", "share that lasts"))
+    many = pl.concat(frame.with_columns(group=pl.lit(f"h{k:02}")) for k in range(11))
+    assert drawn.alt_text.endswith("with bands")
+    assert curves(many, "x", "y", "z").alt_text.endswith("3 groups more are not drawn")
