@@ -61,6 +61,21 @@ def rate_limits(
     return min(low, failures / exposure / spread), max(high, failures / exposure * spread)
 
 
+def rate_limits_of(
+    failures: np.ndarray, exposure: np.ndarray, phi: np.ndarray, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """`rate_limits` of many units at once; nan where the exposure is."""
+    lower, upper = count_limits(failures, level)
+    is_wide = (phi > 1) & (failures > 0)
+    shown = np.where(is_wide, failures, 1)
+    z = stats.norm.ppf((1 + level) / 2)
+    spread = np.exp(z * np.sqrt(np.where(is_wide, phi, 0) / shown))
+    return (
+        np.where(is_wide, np.minimum(lower, failures / spread), lower) / exposure,
+        np.where(is_wide, np.maximum(upper, failures * spread), upper) / exposure,
+    )
+
+
 def bootstrap_limits(
     failures: ArrayLike,
     exposure: ArrayLike,

@@ -11,18 +11,21 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from transforms.exposure import CLOCKS
+from transforms.mtbf import ALL, DAY_MS
 from transforms.reliability.coverage import ENOUGH, rate_over_gaps
-from transforms.reliability.dispersion import Dispersion, dispersion, rate_limits
+from transforms.reliability.dispersion import Dispersion, dispersion, rate_limits_of
 from transforms.studies.base import Asked, RefusalError, Study, at_risk, counted, node_days_of
+from transforms.studies.scatter import CELLS_NEED, DRAWS, MANY, scatter
+from transforms.studies.scatter import FEWEST_FOR_PHI as FEWEST_FOR_PHI
 from transforms.tables import derived as d
 
 PLACES = ("cluster", "provider", "hall", "rack", "node")
 PERIODS = {"day": "1d", "week": "1w", "month": "1mo"}
 KINDS = ("class", "component")
-FEWEST_FOR_PHI = 10
-"""Failures below which nothing can be said of how they scatter."""
-CELLS_NEED = 1.0
-"""Expected failures a cell, below which cells are judged by chance draws, not by chi-square."""
+IDENTITY = ("day", "cluster", "node")
+EVERYTHING = "\x1fall"
+"""The unit of those who ask for no unit."""
 
 
 def by_columns(asked: Asked, known: Sequence[str] = (*PLACES, *PERIODS, *KINDS)) -> tuple[str, ...]:
@@ -42,45 +45,32 @@ def rates(asked: Asked, *, failures: pl.DataFrame, exposure: pl.DataFrame) -> pl
     its row.
     """
     by = by_columns(asked)
-    units = [name for name in by if name not in KINDS]
+    units = [name for name in by if name not in KINDS] or [EVERYTHING]
     kinds = [name for name in by if name in KINDS]
-    hours = with_periods(at_risk(exposure, asked), units)
-    places = exposure.select("day", "cluster", "node", *(p for p in PLACES[1:4])).unique(
-        ["day", "cluster", "node"]
-    )
-    hits = counted(failures, asked).join(places, on=["day", "cluster", "node"], how="left")
-    hits = with_periods(hits.cast({"class": pl.String}), units)
-    sums = [pl.col(name).sum() for name in ("node_days", "wall_ms", "unobserved_ms")]
-    exposed = hours.group_by(units).agg(sums) if units else hours.select(sums)
-    counts = (
-        hits.group_by([*units, *kinds]).agg(pl.col("failures").cast(pl.Int64).sum())
-        if by
-        else hits.select(pl.col("failures").cast(pl.Int64).sum())
-    )
-    rows = (
-        counts.join(
-            exposed, on=units, how="full" if not kinds else "left", coalesce=True, nulls_equal=True
-        )
-        if units
-        else counts.join(exposed, how="cross")
-    )
-    rows = rows.with_columns(
+    at_risk(exposure, asked)
+    stands = [name for name in PLACES[1:4] if name in units]
+    hours = _coded(exposure.with_columns(ms=pl.col(CLOCKS[asked.clock])), units)
+    hits = _coded(counted(failures, asked).cast({"class": pl.String}), [])
+    if stands:
+        places = hours.select(*IDENTITY, *stands).join(hits, on=IDENTITY, how="semi")
+        hits = hits.join(places, on=IDENTITY, how="left")
+    hits = with_periods(hits.with_columns(pl.lit(ALL).alias(EVERYTHING)), units)
+    counts = hits.group_by([*units, *kinds]).agg(pl.col("failures").cast(pl.Int64).sum())
+    exposed = hours.group_by(units).agg(pl.col("ms", "wall_ms", "unobserved_ms").sum())
+    rows = counts.join(
+        exposed, on=units, how="left" if kinds else "full", coalesce=True, nulls_equal=True
+    ).with_columns(
         pl.col("failures").fill_null(0),
-        pl.col("node_days").fill_null(0.0),
+        node_days=pl.col("ms").fill_null(0) / DAY_MS,
         coverage=1 - pl.col("unobserved_ms") / pl.col("wall_ms"),
-    ).drop("wall_ms", "unobserved_ms")
-    scatter = [
-        _scatter(row, [*units, *kinds], hits, hours, units, asked)
-        for row in rows.iter_rows(named=True)
-    ]
-    answered = [
-        _answer(row, found, asked)
-        for row, found in zip(rows.iter_rows(named=True), scatter, strict=True)
-    ]
-    schema = pl.Schema([*((n, rows.schema[n]) for n in [*units, *kinds]), *ANSWER.items()])
-    return pl.DataFrame(answered, schema=schema, orient="row").sort(
-        [*units, *kinds], nulls_last=True
     )
+    rows = scatter(
+        rows.drop("ms", "wall_ms", "unobserved_ms"), hits, hours, units, kinds, asked.seed
+    )
+    texts = [name for name, kind in rows.schema.items() if kind == pl.Categorical]
+    rows = rows.cast(dict.fromkeys(texts, pl.String))
+    told = _answered(rows, asked).select(*by, *ANSWER)
+    return told.sort(by, nulls_last=True) if by else told
 
 
 ANSWER = {
@@ -111,70 +101,66 @@ def with_periods(frame: pl.DataFrame, units: Sequence[str]) -> pl.DataFrame:
     return frame.with_columns(made)
 
 
-def _scatter(
-    row: dict,
-    names: Sequence[str],
-    hits: pl.DataFrame,
-    hours: pl.DataFrame,
-    units: Sequence[str],
-    asked: Asked,
-) -> Dispersion | None:
-    """The larger variation of the unit's failures: between its days, or between its nodes."""
-    if row["failures"] < FEWEST_FOR_PHI or not row["node_days"]:
-        return None
-    mine = hits.filter(*(pl.col(n).eq_missing(row[n]) for n in names))
-    watched = hours.filter(*(pl.col(n).eq_missing(row[n]) for n in units))
-    found = []
-    for cells in (["day"], ["cluster", "node"]):
-        risk = watched.group_by(cells).agg(pl.col("node_days").sum())
-        seen = mine.group_by(cells).agg(pl.col("failures").cast(pl.Int64).sum())
-        joined = risk.join(seen, on=cells, how="left").with_columns(pl.col("failures").fill_null(0))
-        joined = joined.filter(pl.col("node_days") > 0).sort(cells)
-        found.append(
-            scatter_of(
-                joined["failures"].to_numpy(),
-                joined["node_days"].to_numpy(),
-                np.random.default_rng(asked.seed),
-            )
-        )
-    told = [one for one in found if not math.isnan(one.phi)]
-    broken = [one for one in told if not one.is_poisson]
-    return max(broken or told, key=lambda one: one.phi, default=None)
+def _coded(frame: pl.DataFrame, units: Sequence[str]) -> pl.DataFrame:
+    """`frame` with its places as numbers, which group many times faster than texts."""
+    names = [name for name in PLACES if name in frame.columns]
+    coded = frame.with_columns(pl.lit(ALL).alias(EVERYTHING)).cast(
+        dict.fromkeys(names, pl.Categorical)
+    )
+    return with_periods(coded, units)
 
 
 def scatter_of(counts: np.ndarray, exposure: np.ndarray, rng: np.random.Generator) -> Dispersion:
-    """Dispersion with a p that holds for sparse cells too: by 400 draws where chi-square cannot."""
+    """Dispersion with a p that holds for sparse cells too: by draws where chi-square cannot."""
     found = dispersion(counts, exposure)
     total = int(counts.sum())
-    if math.isnan(found.phi) or total / len(counts) >= CELLS_NEED or total > 100_000:
+    if math.isnan(found.phi) or total / len(counts) >= CELLS_NEED or total > MANY:
         return found
-    drawn = rng.multinomial(total, exposure / exposure.sum(), size=400)
+    drawn = rng.multinomial(total, exposure / exposure.sum(), size=DRAWS)
     expected = total * exposure / exposure.sum()
     null = ((drawn - expected) ** 2 / expected).sum(axis=1)
-    p = (1 + int((null >= found.chi_square).sum())) / 401
+    p = (1 + int((null >= found.chi_square).sum())) / (DRAWS + 1)
     return Dispersion(found.phi, found.chi_square, found.freedom, p, found.cells)
 
 
-def _answer(row: dict, found: Dispersion | None, asked: Asked) -> tuple:
-    r, t, coverage = row["failures"], row["node_days"], row["coverage"]
-    unit = [value for name, value in row.items() if name not in ANSWER]
-    pedigree = (asked.clock, asked.definition, asked.klass)
-    if found is None:
-        phi, assumption = None, "too few failures to tell"
-    else:
-        phi, assumption = found.phi, "held" if found.is_poisson else "not held"
-    if not t:
-        return (*unit, r, 0.0, coverage, *[None] * 6, phi, "no exposure", *pedigree)
-    lo, hi = rate_limits(r, t, phi or 1.0 if assumption == "not held" else 1.0, asked.level)
-    rate, mtbf = 1000 * r / t, 24 * t / r if r else None
-    if coverage < ENOUGH:
-        low, high = gap_factors(coverage, asked.clock)
-        lo, hi = lo * low, hi * high
-        rate = mtbf = None
-        assumption = f"{coverage:.1%} of the time observed: bounds only"
-    limits = (1000 * lo, 1000 * hi if math.isfinite(hi) else None)
-    hours = (mtbf, 24 / hi if hi else None, 24 / lo if lo else None)
-    return (*unit, r, t, coverage, rate, *limits, *hours, phi, assumption, *pedigree)
+def _answered(rows: pl.DataFrame, asked: Asked) -> pl.DataFrame:
+    """Rates, times and their limits beside the counts of `rows`, and whether they may be believed."""
+    r, t = (rows[name].to_numpy().astype(float) for name in ("failures", "node_days"))
+    phi = rows["phi"].to_numpy()
+    is_wide = rows["is_poisson"].eq(False).fill_null(False).to_numpy()
+    lo, hi = rate_limits_of(r, np.where(t > 0, t, np.nan), np.where(is_wide, phi, 1), asked.level)
+    coverage = rows["coverage"].fill_null(1.0).to_numpy()
+    scales = {seen: gap_factors(seen, asked.clock) for seen in set(coverage[coverage < ENOUGH])}
+    factors = np.array([scales.get(seen, (1.0, 1.0)) for seen in coverage]).reshape(-1, 2)
+    told = rows.with_columns(lo=pl.Series(lo * factors[:, 0]), hi=pl.Series(hi * factors[:, 1]))
+    lo_, hi_, days = pl.col("lo"), pl.col("hi"), pl.col("node_days")
+    is_exposed = days > 0
+    is_seen = pl.col("coverage").fill_null(1.0) >= ENOUGH
+    has_failed = is_exposed & (pl.col("failures") > 0)
+    gap = pl.concat_str(
+        (100 * pl.col("coverage")).round(1).cast(pl.String),
+        pl.lit("% of the time observed: bounds only"),
+    )
+    return told.with_columns(
+        per_1000_node_days=pl.when(is_exposed & is_seen).then(1000 * pl.col("failures") / days),
+        per_1000_node_days_lo=pl.when(is_exposed).then(1000 * lo_),
+        per_1000_node_days_hi=pl.when(is_exposed & hi_.is_finite()).then(1000 * hi_),
+        mtbf_hours=pl.when(has_failed & is_seen).then(24 * days / pl.col("failures")),
+        mtbf_hours_lo=pl.when(is_exposed & (hi_ > 0)).then(24 / hi_),
+        mtbf_hours_hi=pl.when(is_exposed & (lo_ > 0)).then(24 / lo_),
+        assumption=pl.when(~is_exposed)
+        .then(pl.lit("no exposure"))
+        .when(~is_seen)
+        .then(gap)
+        .when(pl.col("phi").is_null())
+        .then(pl.lit("too few failures to tell"))
+        .when("is_poisson")
+        .then(pl.lit("held"))
+        .otherwise(pl.lit("not held")),
+        clock=pl.lit(asked.clock),
+        definition=pl.lit(asked.definition),
+        counted=pl.lit(asked.klass),
+    )
 
 
 def gap_factors(coverage: float, clock: str) -> tuple[float, float]:
