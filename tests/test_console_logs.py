@@ -1,5 +1,6 @@
 """What console logs of training share: names of files, stamps, intervals of steps, long files."""
 
+import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from lakes import take, write
 
 from flows import warehouse
 from flows.derive import derive
-from transforms.sources import BY_NAME
+from transforms.sources import BY_NAME, train_intervals
 from transforms.sources.base import Origin
 from transforms.sources.console import NO_STAMP, attempt_of, console_lines, stamped
 
@@ -106,6 +107,39 @@ def test_a_long_log_tells_every_iteration_once_and_without_overlap():
     assert saves["step"].to_list() == list(range(1000, 200_001, 1000))
     took = (saves["block_ended"] - saves["began"]).to_list()
     assert took == [timedelta(seconds=7)] * 199 + [None]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_lines_told_at_once_say_what_they_say_one_by_one(seed, monkeypatch):
+    """Jumps, repeats, clocks that go back, torn lines and saves between stretches of plain lines."""
+    chance = random.Random(seed)
+    lines, at, step = [], T0, 0
+    for _ in range(600):
+        step += chance.choice([1, 1, 1, 1, 10]) if chance.random() < 0.98 else -chance.randrange(40)
+        gap = chance.choice([0, 1, 3, 10, 30]) if chance.random() < 0.99 else -5
+        at += timedelta(seconds=gap)
+        took = chance.choice([0, 999.9995, 1147.6005, 3000, 86_400_000.1])
+        line = iteration(max(step, 0), at, 1).replace("(ms): 1.0", f"(ms): {took}")
+        lines.append(line if chance.random() < 0.99 else line[: chance.randrange(len(line))])
+        if chance.random() < 0.02:
+            lines.append(f"saving checkpoint at iteration {step:7d} to /c")
+    text = "\n".join(lines)
+    at_once = BY_NAME["megatron_log"].parse(text.encode(), origin())
+    monkeypatch.setattr(train_intervals, "FEWEST", 10**9)
+    one_by_one = BY_NAME["megatron_log"].parse(text.encode(), origin())
+    assert at_once.rejects.equals(one_by_one.rejects)
+    assert (at_once.accepted, at_once.ignored) == (one_by_one.accepted, one_by_one.ignored)
+    for name, frame in one_by_one.frames.items():
+        assert at_once.frames[name].equals(frame, null_equal=True), name
+    assert one_by_one.frames["steps"].height > 300
+
+
+def test_runs_of_plain_lines_are_found():
+    text = "\n".join(iteration(n, T0 + timedelta(seconds=3 * n), 3000) for n in range(1, 101))
+    ours = pl.DataFrame({"line_no": range(100), "step": range(100), "at": range(0, 200, 2)})
+    marked = train_intervals.plain_stretches(ours.with_columns(took=1, is_sound=True))
+    assert marked["plain"].is_not_null().sum() == 99
+    assert megatron(text)["steps"].height == 100
 
 
 @pytest.mark.parametrize("step", [999_999_999_999, 10**14])

@@ -29,7 +29,7 @@ from transforms.sources.console import (
     stamped,
 )
 from transforms.sources.console_run import IMPOSSIBLE
-from transforms.sources.train_intervals import Interval, Pause
+from transforms.sources.train_intervals import Interval, Pause, plain_stretches
 from transforms.sources.train_rows import U32, Told
 from transforms.tables.observed import CHECKPOINTS, RUN_MARKS, STEPS
 
@@ -169,34 +169,74 @@ def parse(data: bytes, origin: Origin) -> Parsed:
     at_moment = dict(zip(late["line_no"], late["at"], strict=True))
     log = _Log(Told(origin), origin)
     log.interval.every = _every(ours)
-    refused: list[tuple[int, str, str]] = []
-    used = 0
-    for line_no, line, at, fault in ours.select("line_no", "line", "at", "fault").iter_rows():
+    reader = _Reader(log, at_moment)
+    ours = plain_stretches(_with_steps(ours)).with_row_index("row")
+    runs = {
+        run["row"][0]: run for run in ours.drop_nulls("plain").partition_by("plain") if len(run)
+    }
+    columns = ("line_no", "line", "at", "fault")
+    for row, *line in ours.filter(pl.col("plain").is_null()).select("row", *columns).iter_rows():
+        reader.read(*line)
+        if (run := runs.get(row + 1)) is None:
+            continue
+        if log.interval.tell_plain(log.told, log.who, run):
+            log.last_at = log.interval.at
+            reader.used += len(run)
+        else:
+            for said in run.select(columns).iter_rows():
+                reader.read(*said)
+    log.interval.close(log.told, log.who)
+    return Parsed(
+        frames=log.told.frames(),
+        rejects=rejects(reader.refused),
+        records=len(lines),
+        accepted=reader.used,
+        rejected=len(reader.refused),
+        ignored=len(lines) - reader.used - len(reader.refused),
+    )
+
+
+@dataclass
+class _Reader:
+    """Reads line after line into a log; `at_moment` has the stamps that stand in a message."""
+
+    log: _Log
+    at_moment: dict[int, int | None]
+    refused: list[tuple[int, str, str]] = field(default_factory=list)
+    used: int = 0
+
+    def read(self, line_no: int, line: str, at: int | None, fault: str | None) -> None:
         kind, found = next(
             ((k, m) for k, p in _PATTERNS.items() if (m := p.search(line))), ("", None)
         )
         if found is None:
             if _TORN.search(line):
-                refused.append(
+                self.refused.append(
                     (line_no, "iteration line without its elapsed time per iteration", line)
                 )
-            continue
-        at = at_moment.get(line_no) if kind == "moment" else at
-        trouble = log.take(line_no, kind, found, at)
+            return
+        at = self.at_moment.get(line_no) if kind == "moment" else at
+        trouble = self.log.take(line_no, kind, found, at)
         if trouble == NO_STAMP:
             trouble = fault
-        if trouble not in (None, SAID):
-            refused.append((line_no, trouble, line))
-        used += trouble is None
-    log.interval.close(log.told, log.who)
-    return Parsed(
-        frames=log.told.frames(),
-        rejects=rejects(refused),
-        records=len(lines),
-        accepted=used,
-        rejected=len(refused),
-        ignored=len(lines) - used - len(refused),
+        if trouble is not None and trouble != SAID:
+            self.refused.append((line_no, trouble, line))
+        self.used += trouble is None
+
+
+def _with_steps(ours: pl.DataFrame) -> pl.DataFrame:
+    """Add step, took (microseconds) and is_sound of iteration lines, else null."""
+    step, last, took = (pl.col("line").str.extract(_LINES["iteration"], nth) for nth in (1, 2, 3))
+    read = ours.with_columns(
+        step=step.cast(pl.Int64, strict=False),
+        took=(took.cast(pl.Float64, strict=False) * 1000)
+        .round(mode="half_to_even")
+        .cast(pl.Int64, strict=False),
+        last=last.cast(pl.Int64, strict=False),
     )
+    is_within = pl.col("last").is_null() | (pl.col("step") <= pl.col("last"))
+    is_sound = pl.col("at").is_not_null() & pl.col("took").is_not_null() & is_within
+    return read.with_columns((pl.col("step").is_not_null() & is_sound).alias("is_sound"))
 
 
 def _every(ours: pl.DataFrame) -> int:

@@ -8,12 +8,50 @@ time is theirs, in even shares where they told no length.
 
 from dataclasses import dataclass, field
 
-from transforms.sources.train_rows import SECOND_US, Attempt, Told
+import polars as pl
+
+from transforms.sources.train_rows import MOST_STEPS, SECOND_US, Attempt, Told
 
 SLACK_US = 2 * SECOND_US
 """Stamps of whole seconds put two lines up to this nearer than the steps between them took."""
 LONGEST_US = 86_400 * SECOND_US
 """No step takes longer than a day."""
+
+
+FEWEST = 16
+"""Lines of steps in a row, with nothing between them, that are told at once."""
+
+
+def plain_stretches(lines: pl.DataFrame) -> pl.DataFrame:
+    """Mark the lines that do nothing but go on with the step of the line before them.
+
+    lines  every line of a log that says anything, in order; of a step line step, at, took
+           (microseconds) and is_sound, else null
+    Adds before, before_at, count and began of the line's stretch, and `plain`: a number common to
+    the lines of a run of at least FEWEST, null outside of one.
+    """
+    step, at, took = (pl.col(name) for name in ("step", "at", "took"))
+    before = pl.when(pl.col("is_sound").shift(1)).then(step.shift(1))
+    apart = step - before
+    goes_on = (
+        pl.col("is_sound")
+        & apart.is_between(1, MOST_STEPS)
+        & (at >= at.shift(1))
+        & took.is_between(0, LONGEST_US)
+    ).fill_null(False)
+    marked = lines.with_columns(goes_on.alias("goes_on"), apart.alias("apart"))
+    has_room = pl.col("apart") * took <= at - at.shift(1) + SLACK_US
+    marked = marked.with_columns(
+        count=pl.when("goes_on").then(pl.when(has_room).then("apart").otherwise(1)),
+        before=before,
+        before_at=at.shift(1),
+        run=pl.col("goes_on").rle_id(),
+    )
+    is_long = pl.col("goes_on") & (pl.len().over("run") >= FEWEST)
+    return marked.with_columns(
+        began=pl.max_horizontal("before_at", at - pl.col("count") * took),
+        plain=pl.when(is_long).then("run"),
+    ).drop("goes_on", "apart", "run")
 
 
 @dataclass
@@ -104,6 +142,20 @@ class Interval:
             count = 1
         self._walk(told, who, line_no, step - count, count, at, took, tokens)
         self.step, self.at, self.took = step, at, took
+        return True
+
+    def tell_plain(self, told: Told, who: Attempt, run: pl.DataFrame) -> bool:
+        """Tell a run of `plain_stretches` that begins right after the last line; false if it cannot be."""
+        follows = run.select("before", "before_at").row(0) == (self.step, self.at)
+        if not follows or self.pauses or not told.has_room(int(run["count"].sum())):
+            return False
+        told.stretches(
+            who,
+            run.select(
+                "line_no", pl.col("step") - pl.col("count") + 1, "count", "began", ended="at"
+            ),
+        )
+        self.step, self.at, self.took = run.select("step", "at", "took").row(-1)
         return True
 
     def _walk(

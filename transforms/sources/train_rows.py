@@ -37,6 +37,7 @@ class Told:
     origin: Origin
     step_count: int = 0
     _steps: list[dict[str, object]] = field(default_factory=list)
+    _stretches: list[pl.DataFrame] = field(default_factory=list)
     _checkpoints: list[dict[str, object]] = field(default_factory=list)
     _marks: list[dict[str, object]] = field(default_factory=list)
 
@@ -58,6 +59,12 @@ class Told:
         self.step_count += count
         said = {"step": first, "count": count, "began": began, "ended": ended, "tokens": tokens}
         self._steps.append(self._cited(who, line_no) | said)
+
+    def stretches(self, who: Attempt, stretches: pl.DataFrame) -> None:
+        """Tell many stretches of steps at once: line_no, step, count, began, ended."""
+        self.step_count += int(stretches["count"].sum())
+        named = {n: pl.lit(v) for n, v in self._cited(who, 0).items() if n != "line_no"}
+        self._stretches.append(stretches.with_columns(tokens=None, **named))
 
     def checkpoint(
         self,
@@ -97,7 +104,11 @@ class Told:
 
     def frames(self) -> dict[str, pl.DataFrame]:
         """All rows, as their tables promise them."""
-        steps = _columns(self._steps, {**_plain(STEPS), "count": pl.Int64()})
+        dtypes = {**_plain(STEPS), "count": pl.Int64()}
+        steps = _columns(self._steps, dtypes)
+        if self._stretches:
+            many = (part.select(list(dtypes)).cast(dtypes) for part in self._stretches)  # type: ignore[arg-type]
+            steps = pl.concat([steps, *many]).sort("line_no", maintain_order=True)
         return {
             STEPS.name: _promised(STEPS, _spread(steps)),
             CHECKPOINTS.name: _promised(
