@@ -127,7 +127,7 @@ def test_infant_mortality_is_the_first_days_over_the_later_ones():
     row = told(spells, early + late).row(1, named=True)
     exact = rate_ratio(15, 300, 10, 2000)
     assert (row["infant_ratio"], row["infant_ratio_p"]) == pytest.approx((exact.ratio, exact.p))
-    assert row["assumption"] == "not held: the hazard changes after the return"
+    assert row["assumption"].startswith("not held: the hazard changes after the return")
 
 
 def test_a_stretch_ends_with_the_next_spell_planned_or_not():

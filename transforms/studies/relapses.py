@@ -1,10 +1,12 @@
 """Does a repair last (D-2)? From the node's return to its next failure, of the same class or any.
 
 A node that has not failed again by the end, or by the day it left the fleet, is censored there
-(Kaplan-Meier). The crude share counts only repairs that could have been watched for so long, whether
-or not they were; beside it stands Wilson's interval. `phi` is the variation between nodes. Groups (by class, by the reason written, by the action told) are
-compared by log-rank. Infant mortality is the rate of failures in days 0 to 3 after the return over
-that in days 8 to 28, exact, over all stretches between two spells out of service.
+(Kaplan-Meier). The crude share counts only repairs that could have been watched for so long,
+whether or not they were; beside it stands Wilson's interval. Groups (by class, by the reason
+written, by the action told) are compared by log-rank. Infant mortality is the rate of failures in
+days 0 to 3 after the return over that in days 8 to 28, exact, over all stretches between two
+spells out of service. Where nodes differ (`phi`, between nodes), bad ones fail early and good ones
+are left, which looks the same.
 
 What was done in a repair is seldom recorded: a board that came or went meanwhile is a swap,
 otherwise the words of the reason decide, otherwise it is not told. All runs on the wall clock.
@@ -251,7 +253,11 @@ def _infant(bands: Sequence[tuple[int, float]], asked: Asked) -> tuple:
     if early_days <= 0 or late_days <= 0 or not early + late:
         return (None, None, None, None, "too few failures to tell")
     found = rate_ratio(early, early_days, late, late_days, asked.level)
-    held = "held" if not found.is_evidence else "not held: the hazard changes after the return"
+    held = (
+        "held"
+        if not found.is_evidence
+        else "not held: the hazard changes after the return, or bad nodes mix with good"
+    )
     return (found.ratio if np.isfinite(found.ratio) else None, found.low, found.high, found.p, held)
 
 

@@ -92,15 +92,23 @@ def _window(risk: pl.DataFrame, days: int) -> tuple[pl.DataFrame, date]:
     """Each node's last `days` days up to the last one in service, and the last day of all."""
     final = risk["day"].max()
     assert isinstance(final, date)
-    standing = risk.group_by(NODE).agg(
-        last=pl.col("day").filter(pl.col("in_service_ms") > 0).max(),
-        seen=pl.col("day").max(),
-        is_in=((pl.col("day") == final) & (pl.col("in_service_ms") > 0)).any(),
+    # Most nodes stand to the end: only the others need all their days to find where they went.
+    steady = risk.filter((pl.col("day") == final) & (pl.col("in_service_ms") > 0)).select(NODE)
+    recent = (
+        risk.filter(pl.col("day") > final - timedelta(days=days))
+        .join(steady, on=NODE, how="semi")
+        .with_columns(last=pl.lit(final), has_left=pl.lit(False), is_in=pl.lit(True))
     )
-    kept = risk.join(standing, on=NODE).filter(
+    gone = risk.join(steady, on=NODE, how="anti")
+    standing = gone.group_by(NODE).agg(
+        last=pl.col("day").filter(pl.col("in_service_ms") > 0).max(),
+        has_left=pl.col("day").max() < final,
+        is_in=pl.lit(False),
+    )
+    earlier = gone.join(standing, on=NODE).filter(
         pl.col("last").is_not_null(), pl.col("day") > pl.col("last") - timedelta(days=days)
     )
-    return kept.with_columns(has_left=pl.col("seen") < final), final
+    return pl.concat([recent, earlier]), final
 
 
 def _switch(risk: pl.DataFrame, fleet: pl.DataFrame) -> pl.Series:
