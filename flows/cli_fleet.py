@@ -25,5 +25,27 @@ def availability(
     )
 
 
+def regress(
+    by: Annotated[
+        str,
+        Parameter(
+            help="Factors: cluster, model, provider, hall, rack, pdu, leaf_switch, cooling_loop, "
+            "age, month; default: model, provider, hall and age as far as they vary."
+        ),
+    ] = "",
+    *,
+    reference: Annotated[str, Parameter(help="FACTOR=LEVEL that others are compared to.")] = "",
+    law: Annotated[str, Parameter(help="auto, poisson or 'negative binomial'.")] = "auto",
+    common: Common = COMMON,
+) -> int:
+    """Is it the vendor, or its halls and the age of its nodes? Rate ratios, each adjusted for all
+    other factors, with errors that let one node's failures hang together.
+
+    Example: `faultledger regress provider,hall,age --reference provider=own --class GPU`
+    """
+    return answer_study("regress", common, {"by": by, "reference": reference, "law": law})
+
+
 def register(app: App) -> None:
-    app.command(availability)
+    for command in (availability, regress):
+        app.command(command)

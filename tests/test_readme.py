@@ -27,6 +27,7 @@ VERBS = (
     "compare",
     "availability",
     "changes",
+    "regress",
     "domains",
     "blast",
     "precursors",

@@ -11,6 +11,7 @@ from transforms.studies import (
     precursors,
     rates,
     recurrence,
+    regress,
     relapses,
     slots,
     survival,
@@ -30,10 +31,11 @@ STUDIES: tuple[Study, ...] = (
     precursors.STUDY,
     rates.STUDY,
     recurrence.STUDY,
+    regress.STUDY,
     relapses.STUDY,
     slots.STUDY,
-    suspects.STUDY,
     survival.STUDY,
+    suspects.STUDY,
     trend.STUDY,
 )
 BY_NAME: dict[str, Study] = {study.name: study for study in STUDIES}

@@ -182,7 +182,6 @@ def _limits(
     times = _by_unit(ended.filter(~pl.col("planned"), pl.col("hours") > 0), many, by)
     heavy = {unit for unit, rows in times.items() if not looks_exponential(rows["hours"])}
     per_node = _by_unit(spans, many.filter(pl.col("unit").is_in(sorted(heavy))), by)
-    rng = np.random.default_rng(asked.seed)
     found: list[tuple] = []
     for unit in range(units.height):
         edges = [float(edge[unit]) for edge in (*inherent, *operational)]
@@ -204,8 +203,11 @@ def _limits(
                 continue
             good, bad = lives["up"].to_numpy(), lives["down"].to_numpy()
             edges = [
-                *bootstrap_limits(good, bad, rng, level=asked.level),
-                *bootstrap_limits(good, bad + lives["planned"].to_numpy(), rng, level=asked.level),
+                edge
+                for out in (bad, bad + lives["planned"].to_numpy())  # by the same draws
+                for edge in bootstrap_limits(
+                    good, out, np.random.default_rng(asked.seed), level=asked.level
+                )
             ]
             found.append(("nodes drawn again", "not held", *edges))
     return found

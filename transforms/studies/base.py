@@ -15,6 +15,7 @@ from transforms.contract import Table
 from transforms.definitions import REGISTRY
 from transforms.exposure import CLOCKS
 from transforms.mtbf import ALL, DEFAULT_DEFINITION
+from transforms.reliability.coverage import ENOUGH
 
 
 class RefusalError(ValueError):
@@ -102,3 +103,13 @@ def at_risk(exposure: pl.DataFrame, asked: Asked) -> pl.DataFrame:
             "derive them, or give an inventory of nodes"
         )
     return rows
+
+
+def watched_enough(exposure: pl.DataFrame, what: str) -> None:
+    """Refuse to compare where too little of the commissioned time was observed (Q-8)."""
+    wall, unseen = (float(exposure[name].sum()) for name in ("wall_ms", "unobserved_ms"))
+    if (coverage := 1 - unseen / wall) < ENOUGH:
+        raise RefusalError(
+            f"{what}: {coverage:.1%} of its time was observed and {ENOUGH:.0%} are needed: "
+            "`rates` gives bounds"
+        )

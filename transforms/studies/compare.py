@@ -18,9 +18,16 @@ from transforms import eras
 from transforms.comparison import smallest_detectable_change
 from transforms.definitions import DefinedRate
 from transforms.mtbf import ALL
-from transforms.reliability.coverage import ENOUGH
 from transforms.reliability.dispersion import rate_limits
-from transforms.studies.base import Asked, RefusalError, Study, at_risk, counted, node_days_of
+from transforms.studies.base import (
+    Asked,
+    RefusalError,
+    Study,
+    at_risk,
+    counted,
+    node_days_of,
+    watched_enough,
+)
 from transforms.studies.rates import FEWEST_FOR_PHI, PLACES, scatter_of
 from transforms.tables import derived as d
 
@@ -87,12 +94,7 @@ def compare(
             raise RefusalError(
                 f"{side.text}: no exposure there and then on the {asked.clock} clock"
             )
-        coverage = 1 - float(watched["unobserved_ms"].sum()) / float(watched["wall_ms"].sum())
-        if coverage < ENOUGH:
-            raise RefusalError(
-                f"{side.text}: {coverage:.1%} of its time was observed and {ENOUGH:.0%} are "
-                "needed: `rates` gives bounds"
-            )
+        watched_enough(watched, side.text)
         cells = (
             watched.group_by("day")
             .agg(pl.col("node_days").sum())
