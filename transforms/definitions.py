@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from transforms.catalogue import REASONS_VERSION
 from transforms.comparison import RateRatio, rate_ratio
+from transforms.exposure import CLOCKS
 
 
 @dataclass(frozen=True)
@@ -70,17 +71,35 @@ class DefinedRate:
                 f"no definition {self.definition!r}; known are {', '.join(REGISTRY)} "
                 "(transforms/definitions.py)"
             )
+        if self.clock not in CLOCKS:
+            raise ValueError(f"no clock {self.clock!r}: there are {', '.join(CLOCKS)}")
 
     def __truediv__(self, other: "DefinedRate") -> RateRatio:
         """Exact ratio of the two rates, or a refusal that names all that differs."""
+        return self.over(other)
+
+    def over(self, other: "DefinedRate", level: float = 0.95) -> RateRatio:
+        """The same with limits of `level`."""
+        if not isinstance(other, DefinedRate):
+            raise TypeError(
+                f"{other!r} does not say what it counts: only a rate with its definition can be "
+                "divided by"
+            )
         differences = [
             f"{name} {ours!r} against {theirs!r}"
             for name in ("definition", "clock", "classes")
             if (ours := getattr(self, name)) != (theirs := getattr(other, name))
         ]
+        gap, other_gap = (REGISTRY[rate.definition].coalescing_gap_s for rate in (self, other))
+        if gap != other_gap:
+            differences.append(f"coalescing gap {_seconds(gap)} against {_seconds(other_gap)}")
         if differences:
             raise DefinitionMismatchError(
                 f"these rates do not count the same thing: {'; '.join(differences)}. "
                 "Definitions are in transforms/definitions.py."
             )
-        return rate_ratio(self.failures, self.node_days, other.failures, other.node_days)
+        return rate_ratio(self.failures, self.node_days, other.failures, other.node_days, level)
+
+
+def _seconds(gap: int | None) -> str:
+    return "none" if gap is None else f"{gap} s"

@@ -112,7 +112,7 @@ def compare(
         lo, hi = rate_limits(r, days, phi, asked.level)
         told.append(DefinedRate(r, days, asked.definition, asked.clock, asked.klass))
         rows.append((side.text, r, days, 1000 * r / days, 1000 * lo, 1000 * hi, None, phi))
-    ratio = told[1] / told[0]
+    ratio = told[1].over(told[0], asked.level)
     low, high = ratio.low, ratio.high
     if (phi := max(phis)) > 1 and min(told[0].failures, told[1].failures):
         low, high = (ratio.ratio * (edge / ratio.ratio) ** phi**0.5 for edge in (low, high))
