@@ -1,7 +1,10 @@
 """Coverage-guided fuzzing of every parser: no bytes make one raise, lose or invent a record.
 
     make fuzz                  ten minutes over all sources
-    FUZZ_SECONDS=60 make fuzz  what CI runs; FUZZ_SOURCE=kernel_log names one source
+    FUZZ_SOURCE=kernel_log     one source alone
+    FUZZ_SECONDS=60 FUZZ_RUNS=2000 FUZZ_SEED=1 make fuzz
+                               what CI runs: the same inputs each time, so that a red CI can be
+                               run again
 
 The first byte of an input picks the source, the rest is the file. Golden cases are the first
 corpus; what libFuzzer finds beyond them is kept under .fuzz/corpus, and an input that breaks a
@@ -51,6 +54,13 @@ def seeded() -> Path:
 if __name__ == "__main__":
     seconds = os.environ.get("FUZZ_SECONDS", "600")
     corpus = str(seeded())
-    options = [f"-max_total_time={seconds}", f"-max_len={LONGEST}", f"-artifact_prefix={HOME}/"]
+    runs, seed = os.environ.get("FUZZ_RUNS", "-1"), os.environ.get("FUZZ_SEED", "0")
+    options = [
+        f"-max_total_time={seconds}",
+        f"-runs={runs}",
+        f"-seed={seed}",
+        f"-max_len={LONGEST}",
+        f"-artifact_prefix={HOME}/",
+    ]
     atheris.Setup([sys.argv[0], corpus, *options, "-rss_limit_mb=4096", "-timeout=60"], one_input)
     atheris.Fuzz()
