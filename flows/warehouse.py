@@ -197,14 +197,14 @@ def _furnish(
     facts = {"snapshot": snapshot.as_posix(), "made_from": _ingredients(lake)}
     facts["reasons_version"] = REASONS_VERSION
     _native(connection, "settings", settings.rows(said, facts))
-    _define_macros(connection)
+    define_macros(connection)
     for path in sql_files("views"):
         _execute(connection, f"CREATE VIEW {path.stem} AS\n{path.read_text()}", path)
         about = _quoted(header(path))
         connection.execute(f"COMMENT ON VIEW {path.stem} IS {about}")
 
 
-def _define_macros(connection: duckdb.DuckDBPyConnection) -> None:
+def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
     """Macros may use each other: those that find theirs missing wait for the next round."""
     waiting = sql_files("macros")
     while waiting:

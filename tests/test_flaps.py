@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from flows.warehouse import define_macros
 from transforms import mtbf, tables
 from transforms.flaps import link_flaps
 from transforms.sources import BY_NAME
@@ -37,8 +38,7 @@ def by_the_view(frames: dict[str, pl.DataFrame]) -> pl.DataFrame:
     for name, frame in {**frames, "poisson_limits": mtbf.poisson_limits()}.items():
         connection.register("rows", frame.cast({pl.Enum: pl.String}).to_arrow())
         connection.execute(f"CREATE TABLE {name} AS FROM rows")
-    for path in sorted(SQL.glob("macros/*.sql")):
-        connection.execute(path.read_text())
+    define_macros(connection)
     return pl.DataFrame(
         connection.sql((SQL / "views" / "link_flaps.sql").read_text()).to_arrow_table()
     )

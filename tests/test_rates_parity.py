@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from flows.warehouse import define_macros
 from transforms import mtbf, tables
 from transforms.repair_times import repair_times
 
@@ -66,8 +67,7 @@ def connect(**frames: pl.DataFrame) -> duckdb.DuckDBPyConnection:
     for name, frame in frames.items():
         connection.register("rows", frame.to_arrow())
         connection.execute(f"CREATE TABLE {name} AS FROM rows")
-    for path in sorted(SQL.glob("macros/*.sql")):
-        connection.execute(path.read_text())
+    define_macros(connection)
     return connection
 
 

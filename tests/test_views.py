@@ -5,7 +5,6 @@ lists are joined by `;`. Only the columns that expected.csv names are compared; 
 view's own order.
 """
 
-import contextlib
 from pathlib import Path
 
 import duckdb
@@ -13,6 +12,7 @@ import polars as pl
 import pytest
 
 from flows import settings
+from flows.warehouse import define_macros
 from transforms import tables
 from transforms.mtbf import poisson_limits
 
@@ -55,10 +55,7 @@ def warehouse(frames: dict[str, pl.DataFrame]) -> duckdb.DuckDBPyConnection:
         # Enums are text once they have been through Parquet.
         connection.register("rows", frame.cast({pl.Enum: pl.String}).to_arrow())
         connection.execute(f"CREATE TABLE {name} AS FROM rows")
-    for _ in range(3):  # macros may use each other
-        for path in sorted(SQL.glob("macros/*.sql")):
-            with contextlib.suppress(duckdb.CatalogException):
-                connection.execute(path.read_text())
+    define_macros(connection)
     return connection
 
 
