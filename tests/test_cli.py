@@ -132,7 +132,10 @@ def test_a_source_can_be_forced(call, tmp_path):
 
 WRONG = {
     "a missing file": (["ingest", "nosuch"], r"nosuch: no such file or folder"),
-    "an unknown source": (["ingest", "{inbox}", "--as", "x"], r"no source x: there are .*inventory_nodes"),
+    "an unknown source": (
+        ["ingest", "{inbox}", "--as", "x"],
+        r"no source x: there are .*inventory_nodes",
+    ),
     "an unknown verb": (["bogus"], r'Unknown command "bogus"'),
     "an unknown option": (["check", "--bogus"], r"Unknown option: --bogus"),
     "a wrong day": (["derive", "--since", "yesterday"], r"--since"),
