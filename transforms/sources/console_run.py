@@ -172,7 +172,10 @@ def read_console(
         else:
             if at is not None:
                 run.seen(line_no, at)
-            taken = take(run, line_no, kind, found, at or 0)
+            try:
+                taken = take(run, line_no, kind, found, at or 0)
+            except (OverflowError, ValueError):  # 1e309 seconds, nan, five thousand digits
+                taken = "a number beyond all measure"
             if isinstance(taken, str):
                 refused.append((line_no, taken, line))
             else:

@@ -162,7 +162,8 @@ class _Reader:
         if at is not None and (self._latest is None or at >= self._latest):
             self._stamp(line_no, at)
         if what == "message":
-            self.used += self._message(line_no, line, at)
+            says = self._message(line_no, line, at)  # may close an attempt, which counts too
+            self.used += says
 
     def close(self, line_no: int = 0) -> None:
         """The log, or the attempt, is over; what no stamp followed is refused."""

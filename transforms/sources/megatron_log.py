@@ -216,7 +216,10 @@ class _Reader:
                 )
             return
         at = self.at_moment.get(line_no) if kind == "moment" else at
-        trouble = self.log.take(line_no, kind, found, at)
+        try:
+            trouble = self.log.take(line_no, kind, found, at)
+        except (OverflowError, ValueError):  # 1e309 seconds, five thousand digits
+            trouble = "a number beyond all measure"
         if trouble == NO_STAMP:
             trouble = fault
         if trouble is not None and trouble != SAID:
