@@ -99,14 +99,14 @@ def _aer(said: str) -> tuple[str, str, str] | None:
 
 def _check(said: str) -> tuple[str, str, str] | None:
     cpu = _CPU.search(said)
-    bank = re.search(r"\bbank=(0x[0-9a-f]+|\d+)", said)
+    bank = re.search(r"\bbank=(0x[0-9a-f]{1,8}\b|\d{1,9}\b)", said)
     status = re.search(r"(?<!g)\bstatus=0x([0-9a-f]{1,16})\b", said)
     named = re.search(r"\bbank ([^,=]+?)(?: \(bank=\d+\))?,", said)
     mcg = re.search(r"\bmcgstatus=(?:0x)?([0-9a-f]{1,8})\b", said)
     message = said.partition(", CPU ")[0]
     if cpu is None:
         return None
-    number = str(int(bank[1], 0)) if bank else ""
+    number = str(int(bank[1], 16 if bank[1].startswith("0x") else 10)) if bank else ""
     words = (named[1] if named else None, message)
     state = int(status[1], 16) if status else None
     mcgstatus = int(mcg[1], 16) if mcg else 0
