@@ -9,7 +9,16 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from flows import __version__, cli_causes, cli_fleet, cli_lives, cli_nodes, cli_studies, output
+from flows import (
+    __version__,
+    cli_about,
+    cli_causes,
+    cli_fleet,
+    cli_lives,
+    cli_nodes,
+    cli_studies,
+    output,
+)
 from flows.errors import CallError, DataError
 from flows.output import tell
 
@@ -35,6 +44,31 @@ def demo(*, lake: Path = Path("demo/lake")) -> int:
     from flows.demo import demo as run
 
     return run(lake, _now(None))
+
+
+@app.command
+def analyze(
+    paths: Annotated[list[Path], Parameter(help="Files and folders.")],
+    /,
+    *,
+    lake: Lake = Path("lake"),
+    cluster: Annotated[str, Parameter(help="Cluster of files that name none.")] = "",
+    node: Annotated[str, Parameter(help="Node of files that name none.")] = "",
+    zone: Annotated[str | None, Parameter(help="Zone of times without an offset.")] = None,
+    as_of: AsOf = None,
+) -> int:
+    """Ingest, derive and report in one go: what you have on disk, to the headline of its last week.
+
+    Run it again with more files whenever you like: what the lake knows is not read twice.
+
+    Example: `faultledger analyze /var/log/slurm kernel-logs/ train/*.ndjson --cluster alpha`
+    """
+    from flows import verbs
+    from flows.analyze import analyze as run
+    from flows.reading import Options
+
+    options = Options(cluster=cluster, node=node, zone=verbs.zone(zone))
+    return run(paths, lake, options, _now(as_of))
 
 
 @app.command
@@ -191,24 +225,6 @@ def check(*, lake: Lake = Path("lake")) -> int:
 
 
 @app.command
-def simulate(
-    out: Annotated[Path, Parameter(help="A new or empty folder.")],
-    /,
-    *,
-    gpus: Annotated[int, Parameter(help="About how many GPUs.")] = 384,
-    days: Annotated[int, Parameter(help="How many days from 2026-03-02.")] = 14,
-    seed: Annotated[int, Parameter(help="Another seed, another history.")] = 1,
-) -> int:
-    """Write a fleet's records in real formats, with the planted truth beside them.
-
-    Example: `faultledger simulate --gpus 1024 --days 28 --seed 7 fleet`
-    """
-    from flows import verbs
-
-    return verbs.simulate(out, gpus, days, seed)
-
-
-@app.command
 def schedule(
     inbox: Annotated[list[Path], Parameter(help="Folders to ingest.")],
     /,
@@ -228,33 +244,12 @@ def schedule(
     return 0
 
 
-@app.command
-def sources() -> int:
-    """List what can be read, with a real line of each.
-
-    Example: `faultledger sources`
-    """
-    from flows import verbs
-
-    return verbs.sources()
-
-
-@app.command
-def tables(name: str | None = None, /) -> int:
-    """List the tables, or the columns of one with their units and meanings.
-
-    Example: `faultledger tables gpu_time`
-    """
-    from flows import verbs
-
-    return verbs.tables(name)
-
-
 cli_studies.register(app)
 cli_causes.register(app)
 cli_lives.register(app)
 cli_nodes.register(app)
 cli_fleet.register(app)
+cli_about.register(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

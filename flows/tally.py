@@ -34,6 +34,14 @@ def show(report: IngestReport, form: output.Format, is_dry_run: bool) -> None:
         tell(f"Gained {gained}." if gained else "Nothing new.")
 
 
+def summarize(report: IngestReport) -> None:
+    """Print the totals, why anything was refused, and what the lake gained; no line a file."""
+    for line in _totals(report.files):
+        tell(line)
+    gained = sum(report.gained.values())
+    tell(f"The lake gained {gained:,} rows." if gained else "Nothing new.")
+
+
 def _worth_showing(files: Sequence[FileReport]) -> list[FileReport]:
     """All of a few; of many, those with a problem, then with a reject, then the others."""
     if len(files) <= MOST_FILES:

@@ -152,8 +152,20 @@ def ask(root: Path, name: str | None, values: Mapping[str, str], form: output.Fo
             tell(line)
         return 0
     given = {n.replace("-", "_"): _value(text) for n, text in values.items()}
+    if not given.keys() & {"since", "until"}:
+        given |= _last_week(root, name)
     output.show(warehouse.ask(root, name, given), form)
     return 0
+
+
+def _last_week(root: Path, name: str) -> dict[str, object]:
+    """$since and $until of a question nobody gave days for: the week that a report would be of."""
+    from flows import weekly
+
+    if "$since" not in warehouse.question(name).read_text(encoding="utf-8"):
+        return {}
+    weeks = weekly.weeks(root, is_whole=True) or weekly.weeks(root)
+    return dict(zip(("since", "until"), weekly.days_of(weeks[-1]), strict=True)) if weeks else {}
 
 
 def check(root: Path) -> int:

@@ -30,6 +30,7 @@ VERBS = [
     "sql",
     "ask",
     "check",
+    "analyze",
     "simulate",
     "schedule",
     "sources",
@@ -150,7 +151,10 @@ WRONG = {
     "a week without data": (["report", "--week", "2020-W01"], r"nothing was derived for 2020-W01"),
     "a wrong format": (["report", "--format", "docx"], r"no format docx: there are html, md, json"),
     "an unknown question": (["ask", "nosuch"], r"no question nosuch: there are"),
-    "a question without its values": (["ask", "week_rates"], r"give a value for \$since, \$until"),
+    "a question without its values": (
+        ["ask", "week_rates", "--since", "2026-03-02"],
+        r"give a value for \$until",
+    ),
     "an unknown table": (["tables", "nosuch"], r"no table nosuch: there are"),
     "too small a fleet": (["simulate", "{new}", "--gpus", "8"], r"at least 96 GPUs"),
     "a folder in use": (["simulate", "{inbox}"], r"not empty"),
@@ -241,6 +245,11 @@ def test_the_prompt_goes_on_after_a_mistake(derived, monkeypatch):
     assert "Parser Error" in out
 
 
+def test_a_question_nobody_gave_days_for_is_of_the_last_whole_week(derived):
+    days = ("--since", "2026-03-02", "--until", "2026-03-09")
+    assert derived("ask", "week_headline") == derived("ask", "week_headline", *days)
+
+
 def test_ask_lists_its_questions_and_answers_one(derived):
     listed = derived("ask")[1]
     for path in sql_files("questions"):
@@ -313,7 +322,7 @@ def test_settings_that_cannot_be_meant_are_said_with_their_file(call, tmp_path, 
     (tmp_path / "lake/settings.toml").write_text('colour = "red"\n')
     code, _, err = call("ingest", inbox)
     assert code == 1
-    assert re.search(r"settings\.toml: unknown setting colour\. Known are cluster, ", err)
+    assert re.search(r"settings\.toml: unknown setting colour\. Known are calendar, cluster, ", err)
 
 
 @pytest.mark.parametrize(

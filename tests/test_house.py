@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "flows/footers.py": {"pyarrow"},
     "flows/packing.py": {"zstandard", "flows"},
     "flows/cli.py": {"cyclopts", "flows"},
+    "flows/cli_about.py": {"cyclopts", "flows"},
     "flows/cli_nodes.py": {"cyclopts", "flows"},
     "flows/cli_studies.py": {"cyclopts", "flows", "transforms"},
     "flows/cli_causes.py": {"cyclopts", "flows"},

@@ -36,8 +36,19 @@ def cards(
 
 
 def _goodput(now: Mapping[str, Any], before: Mapping[str, Any]) -> Card:
+    """Ideal step time over capacity; bounds above the gate; no number where nothing logs steps."""
     capacity, kept, unsure = now["capacity_gpu_ms"], now["kept_gpu_ms"], now["unknown_gpu_ms"]
-    if capacity and unsure / capacity > UNKNOWN_GATE:
+    if not capacity:
+        return Card("Fleet goodput", "-", ["no GPU was in the fleet: no capacity"], warns=True)
+    logged = now["allocated_gpu_ms"] - now["not_measured_gpu_ms"]
+    if not logged:
+        allocated = percent(now["allocated_gpu_ms"], capacity)
+        lines = [
+            "no job logs its steps: give training logs",
+            f"{allocated} of {hours(capacity)} GPU-hours capacity allocated",
+        ]
+        return Card("Fleet goodput", "not measured", lines, warns=True)
+    if unsure / capacity > UNKNOWN_GATE:
         value = f"{percent(kept, capacity)} to {percent(kept + unsure, capacity)}"
         note = f"bounds only: {percent(unsure, capacity)} of GPU time has no evidence"
     else:
@@ -47,7 +58,7 @@ def _goodput(now: Mapping[str, Any], before: Mapping[str, Any]) -> Card:
         note,
         f"kept work {percent(kept, capacity)}; jobs without step logs {percent(now['not_measured_gpu_ms'], capacity)}",
     ]
-    if before["capacity_gpu_ms"]:
+    if before["allocated_gpu_ms"] - before["not_measured_gpu_ms"]:
         lines.append(f"week before: {percent(before['ideal_gpu_ms'], before['capacity_gpu_ms'])}")
     return Card("Fleet goodput", value, lines, warns="bounds" in note)
 
