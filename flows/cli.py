@@ -73,7 +73,7 @@ def analyze(
 
 @app.command
 def ingest(
-    paths: Annotated[list[Path], Parameter(help="Files and folders.")],
+    paths: Annotated[list[Path] | None, Parameter(help="Files and folders.")] = None,
     /,
     *,
     lake: Lake = Path("lake"),
@@ -89,6 +89,7 @@ def ingest(
         str | None, Parameter(help="The files' own time, if copying lost it.")
     ] = None,
     max_reject_share: Annotated[float, Parameter(help="Refuse a file worse than this.")] = 1.0,
+    again: Annotated[bool, Parameter(help="Read known bytes anew, replacing their rows.")] = False,
     dry_run: Annotated[bool, Parameter(help="Say what would be read; write nothing.")] = False,
     format: Annotated[
         Literal["table", "csv", "json"], Parameter(help="csv and json list every file.")
@@ -103,6 +104,8 @@ def ingest(
     Example: `faultledger ingest /var/log/slurm sacct.psv --cluster alpha`
 
     Example: `faultledger ingest tickets.csv --map tickets.sql --dry-run`
+
+    Example: `faultledger ingest --again --map tickets.sql` (the mapping was corrected)
     """
     from flows import verbs
     from flows.reading import Options
@@ -117,8 +120,10 @@ def ingest(
         modified=verbs.instant(modified, "--modified"),
         max_reject_share=max_reject_share,
         is_dry_run=dry_run,
+        is_again=again,
     )
-    return verbs.ingest(paths, lake, options, _now(as_of), _is_plain(plain) or dry_run, format)
+    is_plain = _is_plain(plain) or dry_run or again
+    return verbs.ingest(paths or [], lake, options, _now(as_of), is_plain, format)
 
 
 @app.command(name="map")

@@ -1,6 +1,7 @@
 """Files that were read go into the lake: bytes, rows, refusals, and last of all their arrival."""
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import polars as pl
@@ -12,6 +13,9 @@ from flows.reading import Taken
 from transforms.sources import BY_NAME as SOURCES
 from transforms.tables import BY_NAME, observed
 
+FileAway = Callable[[Lake, list[Taken], datetime], dict[str, int]]
+"""What becomes of files that were read: table to the rows that it gained."""
+
 
 def file_away(lake: Lake, taken: list[Taken], now: datetime) -> dict[str, int]:
     """Merge each table once; return the rows that each has gained."""
@@ -19,25 +23,47 @@ def file_away(lake: Lake, taken: list[Taken], now: datetime) -> dict[str, int]:
     arrived = [one for one in taken if not one.is_whole_refused]
     gained: Counter[str] = Counter()
     for one in arrived:
-        if _keeps_bytes(one.source):
-            lake.land(one.source, one.held.sha256, one.held.raw, one.held.size)
+        land(lake, one)
     for name in sorted({name for one in arrived for name in one.parsed.frames}):
         frames = [one.parsed.frames[name] for one in arrived if name in one.parsed.frames]
         gained[name] = lake.merge(BY_NAME[name], pl.concat(frames))
     for spool in (one.spool for one in arrived if one.spool):
         for table in spool.tables():
             gained[table.name] += sum(lake.merge(table, rows) for rows in spool.partitions(table))
-    hashes = [one.held.sha256 for one in taken]
-    for table, part in ((observed.REJECTS, "rejects"), (observed.UNKNOWN_METRICS, "unknown")):
-        notes = [_note(getattr(one.parsed, part), one, now) for one in taken]
-        rows = pl.concat([table.empty(), *(n.select(table.dtypes.names()) for n in notes)])
-        gained[table.name] = lake.merge(table, rows, pl.col("sha256").is_in(hashes))
-    rows = pl.DataFrame([_arrival(one, now) for one in arrived], schema=observed.ARRIVALS.dtypes)
-    gained["arrivals"] = lake.merge(observed.ARRIVALS, rows)
+    report(lake, taken, now, gained)
     return dict(gained)
 
 
-def _keeps_bytes(source: str) -> bool:
+def land(lake: Lake, one: Taken) -> None:
+    """Keep the bytes of one file, where its source keeps them."""
+    if keeps_bytes(one.source):
+        lake.land(one.source, one.held.sha256, one.held.raw, one.held.size)
+
+
+def report(
+    lake: Lake,
+    taken: list[Taken],
+    now: datetime,
+    gained: Counter[str],
+    first_seen: Mapping[str, datetime] | None = None,
+) -> None:
+    """Write what was refused and set aside of these files, and last of all that they arrived."""
+    seen = first_seen or {}
+    hashes = [one.held.sha256 for one in taken]
+    ours = pl.col("sha256").is_in(hashes)
+    for table, part in ((observed.REJECTS, "rejects"), (observed.UNKNOWN_METRICS, "unknown")):
+        notes = [
+            _note(getattr(one.parsed, part), one, seen.get(one.held.sha256, now)) for one in taken
+        ]
+        rows = pl.concat([table.empty(), *(n.select(table.dtypes.names()) for n in notes)])
+        gained[table.name] += lake.merge(table, rows, ours, also=[""])
+    arrived = [one for one in taken if not one.is_whole_refused]
+    told = [_arrival(one, seen.get(one.held.sha256, now)) for one in arrived]
+    rows = pl.DataFrame(told, schema=observed.ARRIVALS.dtypes)
+    gained["arrivals"] += lake.merge(observed.ARRIVALS, rows, ours)
+
+
+def keeps_bytes(source: str) -> bool:
     """An archive's members are kept, each under its own source, and not the archive again."""
     return source != ARCHIVE and not (source in SOURCES and SOURCES[source].is_bulk)
 
@@ -62,5 +88,6 @@ def _arrival(one: Taken, now: datetime) -> dict[str, object]:
         "rejected": one.parsed.rejected,
         "ignored": one.parsed.ignored,
         "modified": one.modified,
+        "told": one.told,
         "first_seen": now,
     }

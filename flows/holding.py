@@ -128,6 +128,12 @@ def hold_member(
         raise
 
 
+def hold_landed(path: Path, name: str, size: int, modified: datetime, staging: Path | None) -> Held:
+    """Take hold of bytes that a lake kept, as they came under `name`."""
+    with path.open("rb") as file:
+        return hold_member(name, Stream(packing.Zstd(file)), modified, Budget(size), staging)
+
+
 def _hash(beginning: _Beginning) -> str:
     while beginning.read(_BLOCK):
         pass

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from flows import known, landing, settings, warehouse
+from flows import again as rereading
+from flows import filing, known, landing, settings, warehouse
+from flows.errors import CallError
+from flows.filing import FileAway
 from flows.intake import BATCH_BYTES, EMPTY, Intake
 from flows.lake import Lake
 from flows.landing import Found
@@ -42,6 +45,8 @@ def ingest(
     progress: Callable[[str, int, int], None] = lambda label, done, whole: None,
 ) -> IngestReport:
     """Take every file of `paths` into the lake at `root`. Doing it again changes nothing."""
+    if options.is_again:
+        return again(list(paths), root, options, now, progress)
     planned = plan(paths, options)
     reports = []
     for done, batch in enumerate(planned.batches):
@@ -51,6 +56,38 @@ def ingest(
     if not options.is_dry_run:
         warehouse.refresh(root)
     return together([*reports, IngestReport(list(planned.aside), {})])
+
+
+def again(
+    paths: list[Path],
+    root: Path,
+    options: Options,
+    now: datetime,
+    progress: Callable[[str, int, int], None],
+) -> IngestReport:
+    """Read `paths`, or all that arrived as the source named, as if they had never been read.
+
+    Their rows take the place of those of the reading before.
+    """
+    lake, said = Lake(root), settings.load(root)
+    with rereading.Again(lake, options, said, now) as held:
+        if paths:
+            planned = plan(paths, options)
+            reports = [IngestReport(list(planned.aside), {})]
+            for done, batch in enumerate(planned.batches):
+                progress(batch.source, done, len(planned.batches))
+                reports.append(ingest_batch(batch, root, options, now, held.keep))
+        elif source := known.forced(options):
+            with Intake(lake, options, said, now, held.keep) as intake:
+                for one in held.landed_as(source.name):
+                    intake.take_landed(one, source.name)
+            reports = [intake.report()]
+        else:
+            raise CallError("name what to read again: files, or a source by --as or --map.")
+        if not options.is_dry_run:
+            held.finish()
+            warehouse.refresh(root)
+    return together([*reports, IngestReport([], dict(held.gained))])
 
 
 def plan(paths: Iterable[Path], options: Options) -> Plan:
@@ -106,9 +143,20 @@ def _cut(files: list[Found], most: int) -> list[tuple[Found, ...]]:
     return [tuple(batch) for batch in batches]
 
 
-def ingest_batch(batch: Batch, root: Path, options: Options, now: datetime) -> IngestReport:
+def ingest_batch(
+    batch: Batch,
+    root: Path,
+    options: Options,
+    now: datetime,
+    file_away: FileAway = filing.file_away,
+) -> IngestReport:
     """Read the batch's files and merge each table once for every batchful of bytes."""
-    with Intake(Lake(root), options, settings.load(root), now) as intake:
+    with Intake(Lake(root), options, settings.load(root), now, file_away) as intake:
         for found in batch.files:
             intake.receive(found, batch.source)
     return intake.report()
+
+
+def unfinished(root: Path) -> int:
+    """How many files a killed reading again has left half replaced."""
+    return len(rereading.unfinished(Lake(root)))

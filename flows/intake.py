@@ -17,7 +17,7 @@ from flows.holding import Held, hold, hold_bytes, hold_member
 from flows.lake import Lake
 from flows.landing import ARCHIVE, Found
 from flows.packing import Member
-from flows.reading import EARLIEST, Options, Taken, origin_of, refused, take
+from flows.reading import EARLIEST, Options, Taken, origin_of, recalled, refused, take
 from flows.reports import FileReport, IngestReport
 from flows.settings import Settings
 from transforms.sources.base import Parsed
@@ -31,10 +31,19 @@ EMPTY = "empty file"
 class Intake:
     """Takes files one by one; what was taken is in the lake when the block is left."""
 
-    def __init__(self, lake: Lake, options: Options, said: Settings, now: datetime) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        options: Options,
+        said: Settings,
+        now: datetime,
+        file_away: filing.FileAway = filing.file_away,
+    ) -> None:
         self._lake, self._options, self._said, self._now = lake, options, said, now
-        arrivals = lake.read(observed.ARRIVALS).select("sha256", "source")
-        self._known: dict[str, str] = dict(arrivals.iter_rows())
+        self._file_away = file_away
+        arrivals = lake.read(observed.ARRIVALS, columns=["sha256", "source", "told"])
+        self._arrived = {row["sha256"]: row for row in arrivals.iter_rows(named=True)}
+        self._known = {} if options.is_again else {s: r["source"] for s, r in self._arrived.items()}
         self._staging = None if options.is_dry_run else lake.staging
         self._taken: list[Taken] = []
         self._weight = 0
@@ -56,6 +65,11 @@ class Intake:
 
     def report(self) -> IngestReport:
         return IngestReport(self._files, dict(self._gained))
+
+    def take_landed(self, held: Held, source: str) -> None:
+        """Take one file whose bytes the lake has kept."""
+        if self._is_new(held):
+            self._take(held, source)
 
     def receive(self, found: Found, source: str) -> None:
         """Take one file that `source` reads, or every member of an archive."""
@@ -85,7 +99,10 @@ class Intake:
     def _take(self, held: Held, source: str) -> None:
         self._known[held.sha256] = source
         reader = known.named(source, self._options)
-        one = take(held, reader, self._options, self._said, self._staging)
+        options = self._options
+        if options.is_again:
+            options = recalled(self._arrived.get(held.sha256, {}), options)
+        one = take(held, reader, options, self._said, self._staging)
         self._files.append(reports.of_file(one))
         self._keep(one)
 
@@ -101,7 +118,7 @@ class Intake:
     def _write(self) -> None:
         try:
             if self._taken:
-                self._gained.update(filing.file_away(self._lake, self._taken, self._now))
+                self._gained.update(self._file_away(self._lake, self._taken, self._now))
         finally:
             self._drop()
 

@@ -27,7 +27,7 @@ from typing import Any
 import polars as pl
 import zstandard
 
-from flows.atomic import draft_folder, flush, locked, publish, publish_bytes
+from flows.atomic import draft_folder, flush, link, locked, publish, publish_bytes
 from flows.footers import footer
 from flows.partitions import begin, name_clusters, partition, split, within, within_days
 from transforms import tables
@@ -67,7 +67,7 @@ class Lake:
 
     def land(self, source: str, sha256: str, opened: Callable[[], Any], size: int) -> None:
         """Keep the bytes, unless they are here; the name is the hash of what is inside."""
-        path = self.root / "landed" / source / f"{sha256}.zst"
+        path = self.landed_path(source, sha256)
 
         def pack(draft: Path) -> None:
             packer = zstandard.ZstdCompressor(level=6 if size < LARGE else 3)
@@ -78,8 +78,11 @@ class Lake:
             publish(path, self.staging, pack)
 
     def landed(self, source: str, sha256: str) -> bytes:
-        path = self.root / "landed" / source / f"{sha256}.zst"
-        return zstandard.ZstdDecompressor().decompress(path.read_bytes())
+        packed = self.landed_path(source, sha256).read_bytes()
+        return zstandard.ZstdDecompressor().decompress(packed)
+
+    def landed_path(self, source: str, sha256: str) -> Path:
+        return self.root / "landed" / source / f"{sha256}.zst"
 
     # tables: finding
 
@@ -141,16 +144,24 @@ class Lake:
         rows = pl.read_parquet(io.BytesIO(path.read_bytes()), columns=[name])
         return set(rows[name].unique().to_list())
 
-    def merge(self, table: Table, frame: pl.DataFrame, instead_of: pl.Expr | None = None) -> int:
+    def merge(
+        self,
+        table: Table,
+        frame: pl.DataFrame,
+        instead_of: pl.Expr | None = None,
+        also: Collection[str] = (),
+    ) -> int:
         """Fold `frame` into what is there; return the rows gained. What does not change stays.
 
-        `instead_of` marks rows that step aside for the new ones.
+        `instead_of` marks rows that step aside for the new ones, in the partitions of the new ones
+        and those labelled in `also`.
         """
         gained = 0
         with self.lock(f"{table.room}.{table.name}"):
-            for label, rows in split(table, table.conform(frame)):
+            new = dict.fromkeys(also, table.empty()) | dict(split(table, table.conform(frame)))
+            for label, rows in new.items():
                 path = self.folder(table) / label / PART
-                before = _load(table, path) if path.exists() else table.empty()
+                before = load(table, path) if path.exists() else table.empty()
                 kept = before if instead_of is None else before.filter(~instead_of)
                 after = table.fold(name_clusters(table, pl.concat([kept, rows])))
                 gained += after.height - before.height
@@ -174,17 +185,18 @@ class Lake:
             new = dict(split(table, rows.sort(table.key)))
             for label, part in new.items():
                 path = self.folder(table) / label / PART
-                before = _load(table, path) if path.exists() else table.empty()
+                before = load(table, path) if path.exists() else table.empty()
                 self._put(path, before, part)
             old = self.partitions(table)
             for label, path in old.items():
                 if label not in new and (table.day is None or since <= begin(label) < until):
-                    path.unlink()
-                    path.parent.rmdir()
+                    _remove(path)
         return [self.folder(table) / label / PART for label in new]
 
     def _put(self, path: Path, before: pl.DataFrame, after: pl.DataFrame) -> None:
-        if not path.exists() or not after.equals(before):
+        if after.is_empty() and before.height and "=" in path.parent.name:
+            _remove(path)
+        elif not path.exists() or not after.equals(before):
             publish(path, self.staging, lambda draft: _write(after, draft))
 
     # snapshots and notes
@@ -201,7 +213,7 @@ class Lake:
             draft = draft_folder(self.staging)
             for name, path in now.items():
                 (draft / name).parent.mkdir(parents=True, exist_ok=True)
-                _link(path, draft / name)
+                link(path, draft / name)
             kept.mkdir(exist_ok=True)
             os.replace(draft, kept / fresh)
             flush(kept)
@@ -223,7 +235,7 @@ class Lake:
             return {}
 
 
-def _load(table: Table, path: Path) -> pl.DataFrame:
+def load(table: Table, path: Path) -> pl.DataFrame:
     """Read one file in one go, in the table's present shape: columns it lacks are null."""
     rows = pl.read_parquet(io.BytesIO(path.read_bytes()))
     if rows.schema == table.dtypes:
@@ -264,7 +276,7 @@ def _together(
     try:
         return scan.filter(kept).select(wanted).collect()
     except pl.exceptions.SchemaError:  # a file from before the table had its present types
-        return pl.concat([_load(table, path).filter(kept).select(wanted) for path in paths])
+        return pl.concat([load(table, path).filter(kept).select(wanted) for path in paths])
 
 
 def _write(rows: pl.DataFrame, path: Path) -> None:
@@ -273,13 +285,10 @@ def _write(rows: pl.DataFrame, path: Path) -> None:
     )
 
 
-def _link(path: Path, to: Path) -> None:
-    try:
-        os.link(path, to)
-    except FileNotFoundError:
-        return  # its day lost its last row since we looked
-    except OSError:
-        shutil.copy2(path, to)  # a filesystem without hard links
+def _remove(path: Path) -> None:
+    """A partition that lost its last row."""
+    path.unlink()
+    path.parent.rmdir()
 
 
 def _same_files(snapshot: Path, now: dict[str, Path]) -> bool:

@@ -122,7 +122,7 @@ class Stream:
         return more
 
 
-class _Zstd:
+class Zstd:
     """One or more zstd frames; unlike the library's own reader it notices a missing end."""
 
     def __init__(self, raw: Any) -> None:
@@ -147,7 +147,7 @@ class _Zstd:
 
 _OPENERS: dict[str, tuple[bytes, Callable[[Any], Any]]] = {
     "gzip": (b"\x1f\x8b", lambda raw: gzip.GzipFile(fileobj=raw)),
-    "zstd": (b"\x28\xb5\x2f\xfd", _Zstd),
+    "zstd": (b"\x28\xb5\x2f\xfd", Zstd),
     "xz": (b"\xfd7zXZ\x00", lzma.LZMAFile),
     "bzip2": (b"BZh", bz2.BZ2File),
 }

@@ -99,9 +99,17 @@ class Spool:
 
     def partitions(self, table: Table) -> Iterator[pl.DataFrame]:
         """All rows of the file for one partition after the other."""
-        for _, slices in sorted(self._slices[table.name].items()):
-            rows = [pl.scan_ipc(path).slice(at, count).collect() for path, at, count in slices]
-            yield self.settle(pl.concat(rows))
+        for label in self.labels(table):
+            yield self.settle(self.part(table, label))
+
+    def labels(self, table: Table) -> list[str]:
+        return sorted(self._slices.get(table.name, ()))
+
+    def part(self, table: Table, label: str) -> pl.DataFrame:
+        """The rows of one partition, as they came."""
+        slices = self._slices.get(table.name, {}).get(label, [])
+        rows = [pl.scan_ipc(path).slice(at, count).collect() for path, at, count in slices]
+        return pl.concat(rows) if rows else table.empty()
 
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,10 +1,12 @@
 """One file read and held to its promises: what it says, or why it is refused whole."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -35,6 +37,31 @@ class Options:
     modified: datetime | None = None
     max_reject_share: float = 1.0
     is_dry_run: bool = False
+    is_again: bool = False  # known bytes are read, and their rows replaced
+
+    def told(self) -> str | None:
+        """The caller's words that the rows of a file depend on, as the arrival keeps them."""
+        said = {
+            "cluster": self.cluster,
+            "node": self.node,
+            "zone": self.zone,
+            "booted": self.booted and self.booted.isoformat(),
+        }
+        words = {name: word for name, word in said.items() if word}
+        return json.dumps(words) if words else None
+
+
+def recalled(row: Mapping[str, Any], options: Options) -> Options:
+    """The caller's words at the first reading, where the present call says nothing else."""
+    told: dict[str, str] = json.loads(row.get("told") or "{}")
+    booted = told.get("booted")
+    return replace(
+        options,
+        cluster=options.cluster or told.get("cluster", ""),
+        node=options.node or told.get("node", ""),
+        zone=options.zone or told.get("zone"),
+        booted=options.booted or (datetime.fromisoformat(booted) if booted else None),
+    )
 
 
 @dataclass(frozen=True)
@@ -48,6 +75,7 @@ class Taken:
     is_whole_refused: bool
     rows: Mapping[str, int] = field(default_factory=dict)
     spool: Spool | None = None  # of a large file, instead of the parsed frames
+    told: str | None = None  # by the caller
 
     def close(self) -> None:
         self.held.close()
@@ -90,7 +118,7 @@ def take(
         if spool:
             spool.close()
         raise
-    return Taken(held, source.name, origin.modified, parsed, False, rows, spool)
+    return Taken(held, source.name, origin.modified, parsed, False, rows, spool, options.told())
 
 
 def _parse_in_pieces(

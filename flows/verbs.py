@@ -30,6 +30,13 @@ def ingest(
     from flows.reading import Options
 
     options = cast(Options, options)
+    if not (paths or options.is_again):
+        raise CallError("no file or folder named. See `faultledger ingest --help`.")
+    if not options.is_again and (cut_short := ingesting.unfinished(root)):
+        tell(
+            f"{cut_short} files wait to be read again: repeat the `ingest --again` that was cut short.",
+            to=sys.stderr,
+        )
     if is_plain:
         with progress("ingest") as tick:
             report = ingesting.ingest(paths, root, options, now, tick)

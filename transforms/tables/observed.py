@@ -301,6 +301,10 @@ class Arrivals(dy.Schema):
         description="records that are none of this source's business, e.g. other kernel lines or folded job steps"
     )
     modified = instant("the file's own time: anchors stamps without a year or date")
+    told = dy.String(
+        nullable=True,
+        description="what the caller said of it (cluster, node, zone, booted), as JSON; null if nothing",
+    )
     first_seen = instant("first ingested at")
 
 
