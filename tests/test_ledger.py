@@ -222,6 +222,51 @@ class TestKeptOrLost:
         )["run_time"]
         assert leaves(found) == {"ideal": 80 * 16 * MS, "step_lost": 70 * 16 * MS}
 
+    def test_a_zombie_s_checkpoint_that_the_next_attempt_comes_from_saves_its_steps(self):
+        """The heir trained beside it from an older checkpoint, and in vain."""
+        zombie = attempt(0, 200, NODES)
+        heir = attempt(50, 120, ["n3", "n4"], job_id="2")
+        third = attempt(200, 300, NODES, job_id="3")
+        given = {
+            "fleet": [*FLEET, node("n3"), node("n4")],
+            "run_attempts": [zombie, heir, third],
+            "steps": [
+                *step_rows(1, 0, [10] * 20),
+                *step_rows(4, 50, [10] * 7, job_id="2"),
+                *step_rows(19, 200, [10] * 10, job_id="3"),
+            ],
+        }
+        by_number = accounts(**given)["run_time"]
+        assert leaves(by_number) == {"ideal": 280 * 16 * MS, "step_lost": (20 + 70) * 16 * MS}
+        # Also where the steps' numbers alone would not tell: step 9 both had reached.
+        given["steps"][-10:] = step_rows(10, 200, [10] * 10, job_id="3")
+        given["checkpoints"] = [
+            save(9, 90, 90, 95),
+            {**save(8, 100, 100, 105), "job_id": "2"},
+            logged(kind="restore", step=9, began=200, block_ended=200, job_id="3"),
+        ]
+        by_save = accounts(**given)["run_time"]
+        assert leaves(by_save) == {"ideal": 190 * 16 * MS, "step_lost": (110 + 70) * 16 * MS}
+        given["checkpoints"][0], given["checkpoints"][1] = (
+            save(8, 90, 90, 95),
+            {**save(9, 110, 110, 115), "job_id": "2"},
+        )
+        of_the_heir = accounts(**given)["run_time"]
+        assert leaves(of_the_heir)["ideal"] == (30 + 60 + 100) * 16 * MS
+
+    def test_a_checkpoint_tells_where_an_attempt_began_though_its_first_steps_are_not_logged(self):
+        first = attempt(0, 100, NODES)
+        second = attempt(100, 200, NODES, submitted=100)
+        found = run(
+            [first, second],
+            steps=[*step_rows(1, 0, [10] * 10), *step_rows(9, 150, [10] * 5)],
+            checkpoints=[logged(kind="restore", step=5, began=100, block_ended=110)],
+        )
+        assert leaves(found) == {
+            "ideal": 100 * 16 * MS, "step_lost": 50 * 16 * MS, "restore": 10 * 16 * MS,
+            "unknown": 40 * 16 * MS,
+        }  # fmt: skip
+
     def test_a_crash_loop_leaves_lost_steps_with_the_failure_that_lost_them(self):
         first = attempt(0, 100, NODES)
         dud = attempt(100, 110, NODES, submitted=100)
@@ -317,6 +362,29 @@ class TestStopping:
             interruptions=[stop(one, 0, 60)],
         )
         assert seconds(found) == {"init": 60, "decide": 40}
+
+    def test_a_start_up_takes_three_times_as_long_as_usual_then_it_hangs(self):
+        first = attempt(0, 100, NODES)
+        second = attempt(100, 300, NODES, submitted=100, state="FAILED")
+        found = run(
+            [first, second],
+            steps=step_rows(1, 10, [10] * 9),
+            run_marks=[mark("init", 100, None)],
+            interruptions=[stop(first, 100, 100), stop(second, 100, 290, incident="i2")],
+        )
+        assert seconds(found) == {"init": 10 + 30, "ideal": 90, "hang": 160, "decide": 10}
+        assert leaves(found, "leaf", "incident")[("hang", "i2")] == 160 * 16 * MS
+
+    def test_an_attempt_that_never_said_a_word_starts_up_until_it_is_noticed(self):
+        first = attempt(0, 100, NODES)
+        second = attempt(100, 200, NODES, submitted=100, state="FAILED")
+        found = run(
+            [first, second],
+            steps=step_rows(1, 30, [10] * 7),
+            run_marks=[mark("job_start", 101, 101)],
+            interruptions=[stop(first, 100, 100), stop(second, 100, 195)],
+        )
+        assert seconds(found) == {"init": 30 + 90, "ideal": 70, "hang": 5, "decide": 5}
 
     def test_time_to_the_first_sign_of_a_process_is_start_up(self):
         one = attempt(0, 100, NODES)

@@ -36,9 +36,20 @@ def test_read_outs_are_the_same_in_python_and_sql(drawn):
         (r, leaf, "" if leaf in kept else c, p and leaf in kept, n) for r, leaf, c, p, n in drawn
     ]
     rows = [
-        ("c", MONDAY.date(), run, leaf, cause, "", loose, n) for run, leaf, cause, loose, n in drawn
+        ("c", MONDAY.date(), run, leaf, cause, "", "steps", loose, n)
+        for run, leaf, cause, loose, n in drawn
     ]
-    columns = ["cluster", "day", "run", "leaf", "cause", "incident", "provisional", "gpu_ms"]
+    columns = [
+        "cluster",
+        "day",
+        "run",
+        "leaf",
+        "cause",
+        "incident",
+        "evidence",
+        "provisional",
+        "gpu_ms",
+    ]
     frame = pl.DataFrame(rows, schema=columns, orient="row")
     frame = frame.select(tables.BY_NAME["run_time"].dtypes.names())
     view = (SQL / "views" / "run_goodput.sql").read_text()

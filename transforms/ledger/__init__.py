@@ -1,7 +1,9 @@
 """The GPU-time ledger: every GPU-millisecond of the fleet, and of each run, in exactly one leaf.
 
     lines      attempts as numbered timelines, and which attempt wrote which log row
-    steps      kept or lost, ideal or slow, provisional
+    steps      one row each, ideal or slow, provisional
+    lineage    which restart took which steps away
+    startup    launch, initialisation and restore, until they count as hung
     claims     what each moment of an attempt may be called, by priority
     waits      runs that want to go
     owners     who answers for a loss

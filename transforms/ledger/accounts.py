@@ -110,6 +110,7 @@ def _allocated(
         .join(lines.select("line", "started", "gpus"), on="line", how="left")
         .join(first_step, on="line", how="left")
         .with_columns(
+            from_gpu=pl.lit(0, pl.Int64),
             owner=pl.when(recovers & in_reach).then("recovery").otherwise("owner"),
             fallback=pl.when(recovers & in_reach)
             .then(pl.lit(START_UP, pl.Int64))
@@ -135,19 +136,22 @@ def _slow_apart(slices: pl.DataFrame) -> pl.DataFrame:
 
 
 def _held_by(own: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
-    """Count on each slice the GPUs of the fleet that its line really held then."""
+    """Count on each slice the GPUs of the fleet that its line really held then, of those it tells of."""
     slices = cut(own, pack(held["line"], held["began"]))
     if held.is_empty():
         return slices.clear()
     row = latest_before(held, slices["line"], slices["began"])
-    counted = held["gpus"].gather(np.maximum(row, 0))
-    return slices.with_columns(gpus=pl.when(pl.Series(row) >= 0).then(counted).otherwise(0))
+    counted = (
+        pl.when(pl.Series(row) >= 0).then(held["gpus"].gather(np.maximum(row, 0))).otherwise(0)
+    )
+    there = (counted - pl.col("from_gpu")).clip(0)
+    return slices.with_columns(gpus=pl.min_horizontal(there, "gpus"))
 
 
 def _account(slices: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
-    """Sum GPU-milliseconds by day, run, leaf, cause and incident."""
+    """Sum GPU-milliseconds by day, run, leaf, cause, incident and evidence."""
     length = pl.col("ended") - pl.col("began")
-    keys = ["day", "cluster", "run", "leaf", "cause", "incident", "provisional"]
+    keys = ["day", "cluster", "run", "leaf", "cause", "incident", "evidence", "provisional"]
     return (
         settle(cut_days(slices), table)
         .group_by(keys)

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import polars as pl
 
 from transforms import checkpoints
+from transforms.ledger import lineage, startup
 from transforms.ledger import steps as training
 from transforms.ledger.lines import REACH_MS, on_lines
 from transforms.ledger.owners import INSURANCE, NOBODY, ROLLBACK
 from transforms.ledger.timeline import BOUNDS, DAY_MS
-from transforms.tables.derived import LEAVES
+from transforms.tables.derived import EVIDENCE, LEAVES
 
-LEAF = pl.Enum(LEAVES)
+LEAF, EVIDENCE_TYPE = pl.Enum(LEAVES), pl.Enum(EVIDENCE)
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ def attempt_claims(
     """Claims on the attempts' allocations, highest priority first, as `timeline.sweep` takes them.
 
     Only what bears on [since, until) is claimed, from the begin of the steps that straddle
-    `since` on. Columns line, began, ended, leaf, owner, ideal_ms (of kept steps, else null) and
-    provisional; every claim lies within its allocation.
+    `since` on. Columns line, began, ended, leaf, evidence, owner, ideal_ms (of kept steps, else
+    null) and provisional; every claim lies within its allocation.
     """
     straddling = logs.steps.filter(pl.col("began") < since, pl.col("ended") > since)
     since = min([since, *straddling["began"]])
@@ -69,19 +70,24 @@ def attempt_claims(
     in_reach = (pl.col("failed_at") // DAY_MS + 1) * DAY_MS + REACH_MS
     hang = late.with_columns(began="failed_at", ended=pl.min_horizontal("detected_at", in_reach))
     decide = late.with_columns(began="detected_at", ended=pl.min_horizontal("decided_at", in_reach))
+    restores = startup.closed(checkpoints.restores(logs.checkpoints), logs.steps, stops, held)
+    starts = startup.launches(logs.steps, logs.checkpoints, logs.marks, stops, held, lines)
+    trained = pl.col("line").is_in(logs.steps["line"].unique().implode())
+    last_sign = pl.when(trained).then(pl.lit("steps")).otherwise(pl.lit("marks"))
+    stalls = checkpoints.stalls(logs.checkpoints)
     levels = [
-        _claim(checkpoints.stalls(logs.checkpoints), "ckpt_stall", owner=pl.lit(INSURANCE)),
-        _claim(logs.lasting("data_wait"), "data_stall"),
-        _claim(logs.lasting("eval"), "eval_or_custom"),
+        _claim(stalls, "ckpt_stall", "checkpoints", owner=pl.lit(INSURANCE)),
+        _claim(logs.lasting("data_wait"), "data_stall", "marks"),
+        _claim(logs.lasting("eval"), "eval_or_custom", "marks"),
         lost,
         kept,
-        _claim(_closed(checkpoints.restores(logs.checkpoints), logs, stops, held), "restore"),
-        _claim(_starting(logs, stops, held), "init"),
-        _claim(hang, "hang", owner=pl.col("owner")),
-        _claim(decide, "decide", owner=pl.col("owner")),
-        _claim(_released_late(logs, held), "drain_idle"),
-        _claim(held.filter("has_log"), "unknown"),
-        _claim(held.filter(~pl.col("has_log")), "not_measured"),
+        _claim(restores, "restore", "checkpoints"),
+        _claim(starts, "init", pl.col("evidence")),
+        _claim(hang, "hang", last_sign, owner=pl.col("owner")),
+        _claim(decide, "decide", "marks", owner=pl.col("owner")),
+        _claim(_released_late(logs, held), "drain_idle", "marks"),
+        _claim(held.filter("has_log"), "unknown", "none"),
+        _claim(held.filter(~pl.col("has_log")), "not_measured", "scheduler"),
     ]
     bounds = held.select("line", "started", stopped="ended")
     return [
@@ -112,13 +118,17 @@ def step_claims(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Claims of the kept and of the lost steps that overlap [since, until)."""
     numbered, stretches = training.stretches(logs.steps, lines)
+    restores = logs.checkpoints.filter(~checkpoints.IS_SAVE)
+    stretches = lineage.from_checkpoints(stretches, restores)
+    saves = logs.checkpoints.filter(checkpoints.IS_SAVE, pl.col("ok"))
+    dead = lineage.dead_ends(stretches, logs.steps, saves, lines)
     segment = pl.struct("run_line", "gpus").rank("dense").cast(pl.Int64)
     size = lines.select("line", "run_line", segment=segment)
     timed = numbered.join(size, on="line", how="left", maintain_order="left").with_columns(
         took=pl.col("ended") - pl.col("began")
     )
     near = timed.filter(pl.col("ended") > since, pl.col("began") < until)
-    discarded = pl.Series("by", training.discarded_by(near, stretches))
+    discarded = pl.Series("by", lineage.discarded_by(near, stretches, dead))
     near = near.with_columns(discarded)
     blamed = _blamed(stretches, stops)
     lost = near.filter(pl.col("by") >= 0).with_columns(
@@ -131,8 +141,10 @@ def step_claims(
         provisional=training.is_provisional(kept, lines, safe),
     )
     return (
-        _claim(kept, "ideal", ideal_ms=pl.col("ideal_ms"), provisional=pl.col("provisional")),
-        _claim(lost, "step_lost", owner=pl.col("owner")),
+        _claim(
+            kept, "ideal", "steps", ideal_ms=pl.col("ideal_ms"), provisional=pl.col("provisional")
+        ),
+        _claim(lost, "step_lost", "steps", owner=pl.col("owner")),
     )
 
 
@@ -162,57 +174,6 @@ def _blamed(stretches: pl.DataFrame, stops: pl.DataFrame) -> pl.Series:
     )["owner"]
 
 
-def _starting(logs: Logs, stops: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
-    """Start-up: init marks, and the time from the allocation to the first sign of anything else.
-
-    Nobody knows of a first sign that comes later than the reach; such a wait stays unknown.
-    """
-    signs = ("init", "data_wait", "eval", "detected")
-    first = (
-        pl.concat(
-            [
-                logs.steps.select("line", "began"),
-                logs.checkpoints.select("line", "began"),
-                logs.marks.filter(pl.col("kind").is_in(signs)).select("line", "began"),
-            ]
-        )
-        .group_by("line")
-        .agg(pl.col("began").min().alias("ended"))
-    )
-    launch = held.select("line", "began").join(first, on="line")
-    launch = launch.filter(pl.col("ended") - pl.col("began") <= REACH_MS)
-    marks = _closed(logs.marks.filter(pl.col("kind") == "init"), logs, stops, held)
-    return pl.concat([launch.select(BOUNDS), marks.select(BOUNDS)])
-
-
-def _closed(
-    begun: pl.DataFrame, logs: Logs, stops: pl.DataFrame, held: pl.DataFrame
-) -> pl.DataFrame:
-    """Close what never ended: when the next step began, its failure was noticed, or at the end.
-
-    A start-up that fails is start-up until somebody notices (methods G-10), not a hang.
-    """
-    still = begun.filter(pl.col("ended").is_null()).select("line", "began").sort("began")
-    steps = logs.steps.select("line", next_step="began").sort("next_step")
-    noticed = stops.group_by("line").agg(pl.col("detected_at").max())
-    closed = (
-        still.join_asof(
-            steps, left_on="began", right_on="next_step", by="line", strategy="forward",
-            check_sortedness=False,
-        )
-        .join(noticed, on="line", how="left")
-        .join(held.select("line", stopped="ended"), on="line")
-        .with_columns(
-            ended=pl.min_horizontal(
-                "next_step", "detected_at", "stopped", pl.col("began") + REACH_MS
-            )
-        )
-    )  # fmt: skip
-    return pl.concat(
-        [begun.filter(pl.col("ended").is_not_null()).select(BOUNDS), closed.select(BOUNDS)]
-    )
-
-
 def _released_late(logs: Logs, held: pl.DataFrame) -> pl.DataFrame:
     """From the end of training to the end of the allocation."""
     done = logs.marks.filter(pl.col("kind").is_in(["finished", "job_end"]))
@@ -226,14 +187,17 @@ def _released_late(logs: Logs, held: pl.DataFrame) -> pl.DataFrame:
 def _claim(
     rows: pl.DataFrame,
     leaf: str,
+    evidence: str | pl.Expr,
     owner: pl.Expr | None = None,
     ideal_ms: pl.Expr | None = None,
     provisional: pl.Expr | None = None,
 ) -> pl.DataFrame:
     """Give rows with line, began and ended the shape of claims."""
+    says = pl.lit(evidence) if isinstance(evidence, str) else evidence
     return rows.select(
         *BOUNDS,
         pl.lit(leaf, LEAF).alias("leaf"),
+        says.cast(EVIDENCE_TYPE).alias("evidence"),
         (pl.lit(NOBODY) if owner is None else owner).cast(pl.Int64).alias("owner"),
         (pl.lit(None) if ideal_ms is None else ideal_ms).cast(pl.Int64).alias("ideal_ms"),
         (pl.lit(False) if provisional is None else provisional).alias("provisional"),

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from transforms.fleet import ID, place
-from transforms.ledger.claims import LEAF
+from transforms.ledger.claims import EVIDENCE_TYPE, LEAF
 from transforms.ledger.owners import CLASS_OWNER, NOBODY
 from transforms.ledger.timeline import (
     instant_ms,
@@ -22,7 +22,7 @@ from transforms.ledger.timeline import (
 from transforms.ledger.waits import SLICE
 
 SERVICE_LEAF = {"down": "down", "planned": "maintenance", "unknown": "unobserved"}
-CLAIMANT = ("node_line", "began", "ended", "wants", "line", "leaf", "owner", "fallback")
+CLAIMANT = ("node_line", "began", "ended", "wants", "line", "leaf", "owner", "fallback", "evidence")
 """`line` is the attempt that holds or waits; null for what the node itself does."""
 
 
@@ -64,7 +64,7 @@ def share_nodes(
     rest = (
         given.filter(~is_held)
         .join(nodes, on="node_line")
-        .with_columns(run=pl.lit(""), provisional=pl.lit(False))
+        .with_columns(run=pl.lit(""), provisional=pl.lit(False), from_gpu=pl.lit(0, pl.Int64))
     )
     return held_over_time(given.filter(is_held)), rest.select(*SLICE, "cluster", "run")
 
@@ -96,7 +96,7 @@ def out_slices(out: pl.DataFrame, spells: pl.DataFrame, nodes: pl.DataFrame) -> 
 
     `out` has cluster, node, began, ended (ms), service and klass (why, from its words); `spells`
     cluster, node, down_from and owner (the incident that began the spell, or null); `nodes`
-    cluster, node and node_line. Gives node_line, began, ended, leaf, owner, fallback.
+    cluster, node and node_line. Gives node_line, began, ended, leaf, owner, fallback and evidence.
     """
     on_nodes = out.join(nodes, on=ID)
     levels = [
@@ -125,6 +125,7 @@ def out_slices(out: pl.DataFrame, spells: pl.DataFrame, nodes: pl.DataFrame) -> 
         pl.col("service").replace_strict(SERVICE_LEAF).cast(LEAF).alias("leaf"),
         pl.coalesce(pl.when(is_down).then("incident"), "fallback").alias("owner"),
         "fallback",
+        pl.lit("node_states", EVIDENCE_TYPE).alias("evidence"),
     )
 
 
@@ -201,6 +202,8 @@ def _claimants(rows: pl.DataFrame) -> pl.DataFrame:
         "leaf": pl.lit(None, LEAF),
         "owner": pl.lit(NOBODY, pl.Int64),
         "fallback": pl.lit(NOBODY, pl.Int64),
+        # That nothing else claims a GPU is what the scheduler's records say by their silence.
+        "evidence": pl.lit("scheduler", EVIDENCE_TYPE),
     }
     missing = [value.alias(name) for name, value in unsaid.items() if name not in rows.columns]
     return rows.with_columns(missing).select(CLAIMANT)

@@ -1,6 +1,6 @@
-"""Training steps: which were kept, what they should have taken, and which may yet be lost.
+"""Training steps: one row each, what they should have taken, and which may yet be lost.
 
-methods G-3 (kept or lost), G-4 (ideal step time, slow steps), G-3 again (the provisional tail).
+methods G-4 (ideal step time, slow steps), G-3 (the provisional tail); lineage has kept or lost.
 """
 
 import numpy as np
@@ -58,35 +58,6 @@ def stretches(steps: pl.DataFrame, lines: pl.DataFrame) -> tuple[pl.DataFrame, p
         .sort("stretch")
     )
     return numbered, table
-
-
-def discarded_by(steps: pl.DataFrame, table: pl.DataFrame) -> np.ndarray:
-    """For each step the first later stretch of its run that starts at or below it; -1 if kept.
-
-    Only a restart within reach of the step's day counts (see lines.REACH_DAYS). Each step looks the
-    answer up in a sparse table of minima: log2(stretches) passes, whatever the run's history.
-    """
-    # A wall behind each run stops the search there.
-    wall = np.iinfo(np.int64).min
-    run = table["run_line"].to_numpy()
-    place = np.arange(len(table)) + (run_ends := np.cumsum(np.diff(run, prepend=run[:1]) != 0))
-    first = np.full(len(table) + (int(run_ends[-1]) if len(table) else 0) + 1, wall)
-    first[place] = table["first_step"].to_numpy()
-    minima = [first]
-    while (width := 1 << (len(minima) - 1)) * 2 <= len(first):
-        minima.append(np.minimum(minima[-1][:-width], minima[-1][width:]))
-    step = steps["step"].to_numpy()
-    at = place[steps["stretch"].to_numpy()] + 1
-    for level in range(len(minima) - 1, -1, -1):
-        fits = at + (1 << level) <= len(first)
-        here = minima[level][np.where(fits, at, 0)]
-        at = np.where(fits & (here > step), at + (1 << level), at)
-    stretch_at = np.full(len(first), -1)
-    stretch_at[place] = np.arange(len(table))
-    found = stretch_at[at]
-    restart = np.where(found >= 0, table["began"].to_numpy()[found] if len(table) else 0, 0)
-    near = restart < steps["began"].to_numpy() // DAY_MS * DAY_MS + DAY_MS + REACH_MS
-    return np.where((found >= 0) & near, found, -1)
 
 
 def ideal_ms(steps: pl.DataFrame, wanted: pl.DataFrame) -> pl.Series:

@@ -8,13 +8,17 @@ started. While any attempt of the run holds GPUs the run is not waiting.
 import polars as pl
 
 from transforms.fleet import place
-from transforms.ledger.claims import LEAF
+from transforms.ledger.claims import EVIDENCE_TYPE, LEAF
 from transforms.ledger.lines import REACH_MS
 from transforms.ledger.owners import START_UP, recovering
 from transforms.ledger.timeline import cut_days, sweep
 
-SLICE = ("line", "began", "ended", "leaf", "owner", "fallback", "gpus", "provisional")
-"""What every slice of an attempt's line says."""
+SLICE = (
+    *("line", "began", "ended", "leaf", "owner", "fallback", "evidence"),
+    *("from_gpu", "gpus", "provisional"),
+)
+"""What every slice of an attempt's line says. Its GPUs are numbered from 0; the slice tells of
+`gpus` of them, `from_gpu` on."""
 
 
 def wait_slices(
@@ -51,7 +55,9 @@ def wait_slices(
         sweep(
             [
                 _repairs(waits, lines, out, fleet),
-                waits.with_columns(leaf=pl.lit("queue_wait", LEAF)),
+                waits.with_columns(
+                    leaf=pl.lit("queue_wait", LEAF), evidence=pl.lit("scheduler", EVIDENCE_TYPE)
+                ),
             ]
         )
         .join(sizes, on="line", how="left", maintain_order="left")
@@ -59,6 +65,7 @@ def wait_slices(
         .with_columns(
             owner="recovery",
             fallback=pl.lit(START_UP, pl.Int64),
+            from_gpu=pl.lit(0, pl.Int64),
             gpus=pl.when(unnamed).then(pl.col("gpus_before").fill_null(0)).otherwise("gpus"),
             provisional=pl.lit(False),
         )
@@ -118,6 +125,7 @@ def _repairs(
             began=pl.max_horizontal("began", "out_from"),
             ended=pl.min_horizontal("ended", "out_to"),
             leaf=pl.lit("repair_wait", LEAF),
+            evidence=pl.lit("node_states", EVIDENCE_TYPE),
         )
-        .select(*waits.columns, "leaf")
+        .select(*waits.columns, "leaf", "evidence")
     )

@@ -52,6 +52,10 @@ LEAVES = (
 never logs steps; `unknown` is allocated time of a logging run with no evidence."""
 
 
+EVIDENCE = ("none", "scheduler", "node_states", "marks", "steps", "checkpoints", "telemetry")
+"""What put GPU time into its leaf, from the least telling on (methods G-10, G-11)."""
+
+
 class Fleet(dy.Schema):
     cluster = dy.String(primary_key=True, description="scheduler cluster")
     node = dy.String(primary_key=True, description="host name")
@@ -267,6 +271,11 @@ class GpuTime(dy.Schema):
     incident = dy.String(
         primary_key=True, description="incident that owns the loss; '' where none does"
     )
+    evidence = dy.Enum(
+        EVIDENCE,
+        primary_key=True,
+        description="records that put the time into its leaf; none: allocated to a run that logs, and nothing says for what",
+    )
     provisional = dy.Bool(
         primary_key=True, description="kept steps after the last durable checkpoint of a live run"
     )
@@ -280,6 +289,7 @@ class RunTime(dy.Schema):
     leaf = dy.Enum(LEAVES, primary_key=True, description="what the time was, methods 4.2")
     cause = dy.String(primary_key=True, description="as in gpu_time")
     incident = dy.String(primary_key=True, description="as in gpu_time")
+    evidence = dy.Enum(EVIDENCE, primary_key=True, description="as in gpu_time")
     provisional = dy.Bool(primary_key=True, description="as in gpu_time")
     gpu_ms = dy.Int64(
         description="GPU-milliseconds from first eligible to last end; waits count the GPUs asked for, whoever used them meanwhile"
@@ -324,10 +334,16 @@ REPORT_VERDICTS = _derived(
     "day",
 )
 GPU_TIME = _derived(
-    GpuTime, "gpu_time", "day, run, leaf, cause and incident of the fleet's GPU time", "day"
+    GpuTime,
+    "gpu_time",
+    "day, run, leaf, cause, incident and evidence of the fleet's GPU time",
+    "day",
 )
 RUN_TIME = _derived(
-    RunTime, "run_time", "day, run, leaf, cause and incident of one run's own GPU time", "day"
+    RunTime,
+    "run_time",
+    "day, run, leaf, cause, incident and evidence of one run's own GPU time",
+    "day",
 )
 
 ALL = (
