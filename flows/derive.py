@@ -3,35 +3,32 @@
 What a stretch of days was made from is noted beside the lake: files read, horizon, code. While
 the note still holds the stretch is left alone. The notes only save time: without them the same
 bytes are made again.
+
+A newer record moves the horizon, up to which open things are known to last. To days long past it
+is known in whole days only, so that a new hour leaves them alone; and a stretch that comes out the
+same with the horizon far ahead rests on none (its note says so).
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
 import polars as pl
 
-from flows import settings, warehouse
+from flows import hourly, settings, warehouse
 from flows.atomic import sweep
-from flows.errors import DataError
-from flows.footers import footer
 from flows.lake import Lake
+from flows.looks import DAY, NothingObservedError, Observed, look, midnight, observed_days
 from flows.share import HOME
 from transforms import recipes, tables
 from transforms.contract import Table
 from transforms.recipes import Recipe, Window
-from transforms.tables import observed, samples
 
-WATCHED = (*observed.EVENTS, *samples.ALL)
-NOT_WITNESSED = {"eligible", "valid_from", "valid_to"}  # may lie ahead of what was seen
-DAY = timedelta(days=1)
-
-
-class NothingObservedError(DataError):
-    """There is no observed day to derive from."""
+FAR = datetime(2200, 1, 1, tzinfo=UTC)
+"""A horizon beyond every record."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +54,6 @@ class Stretch:
     def name(self) -> str:
         first = self.recipe.makes[0].name
         return f"{first}-{self.window.since:%Y-%m-%d}-{self.window.until:%Y-%m-%d}"
-
-
-@dataclass(frozen=True)
-class Observed:
-    """First observed day, the day after the last, and the last observed instant."""
-
-    since: datetime
-    until: datetime
-    horizon: datetime
 
 
 def derive(
@@ -96,9 +84,10 @@ def summary(lake: Lake, stretches: list[Stretch], made: int) -> DeriveReport:
     since = min(s.window.since for s in stretches)
     until = max(s.window.until for s in stretches)
     makes = {table.name: table for s in stretches for table in s.recipe.makes}
+    first, last = f"day={since:%Y-%m-%d}", f"day={until:%Y-%m-%d}"
     rows = {
-        name: sum(footer(path).rows for path in _files_of_days(lake, table, since, until))
-        for name, table in makes.items()
+        table.name: sum(seen.rows for x, seen in files.items() if not x or first <= x < last)
+        for table, files in look(lake, makes.values()).items()
     }
     return DeriveReport(since.date(), until.date(), rows, made, len(stretches) - made)
 
@@ -106,16 +95,16 @@ def summary(lake: Lake, stretches: list[Stretch], made: int) -> DeriveReport:
 def plan(root: Path, since: date | None = None, until: date | None = None) -> list[Stretch]:
     """Cut the work: each recipe over each calendar month; undated tables over all days at once."""
     lake = Lake(root)
-    seen, cluster = observed_days(lake, settings.load(root)), only_cluster(lake)
-    first = _midnight(since) if since else seen.since
-    last = _midnight(until) if until else seen.until
+    seen = observed_days(lake, settings.load(root))
+    first = midnight(since) if since else seen.since
+    last = midnight(until) if until else seen.until
     if first >= last:
         raise NothingObservedError(
             f"no day from {first:%Y-%m-%d} to before {last:%Y-%m-%d}. "
             f"Observed are {seen.since:%Y-%m-%d} to before {seen.until:%Y-%m-%d}."
         )
     return [
-        Stretch(recipe, Window(a, b, seen.horizon), cluster)
+        Stretch(recipe, Window(a, b, seen.horizon), seen.cluster)
         for recipe, (begin, end) in _needed(first, last, seen)
         for a, b in (_months(begin, end) if _is_dated(recipe) else [(begin, end)])
     ]
@@ -167,73 +156,53 @@ def forget_unobserved(lake: Lake, stretches: list[Stretch]) -> None:
         lake.replace(table, table.empty(), last, datetime.max.replace(tzinfo=UTC))
 
 
-def observed_days(lake: Lake, said: settings.Settings) -> Observed:
-    """How far the records reach, or the stretch that the settings say was watched.
-
-    An inventory's dates are no sighting: a rack commissioned a year before the first record was
-    not watched for a year.
-    """
-    starts: list[datetime] = []
-    instants: list[datetime] = []
-    for table in WATCHED:
-        if table.day is None:
-            continue
-        for path in lake.partitions(table).values():
-            about = footer(path)
-            if table.day in about.columns:
-                starts.append(about.columns[table.day].low)
-            names = set(about.instants) - NOT_WITNESSED
-            instants += [about.columns[name].high for name in names if name in about.columns]
-    begin = said.observed_from or min(starts, default=None)
-    horizon = said.observed_until or max(instants, default=None)
-    if begin is None or horizon is None:
-        alone = " An inventory alone says what there is, not what was watched."
-        raise NothingObservedError(
-            f"{lake.root} holds no observed records. Ingest some first."
-            f"{alone if lake.partitions(observed.NODES) else ''}"
-        )
-    # at the first instant of a day nothing of that day has been observed yet
-    until = _midnight((horizon - timedelta(microseconds=1)).date()) + DAY
-    return Observed(_midnight(begin.date()), max(until, _midnight(begin.date()) + DAY), horizon)
-
-
 def make(lake: Lake, stretch: Stretch) -> bool:
     """Run one recipe over one stretch, unless what it was made from is unchanged."""
+    if stretch.recipe.is_hourly:
+        return hourly.make(lake, stretch, _code())
     recipe, window = stretch.recipe, stretch.window
     since, until = window.since - recipe.before * DAY, window.until + recipe.after * DAY
     inputs = {table: lake.files(table, since, until) for table in recipe.reads}
     made_from = _signature(lake, stretch, [p for paths in inputs.values() for p in paths])
+    horizon = _horizon(window, until)
     note = lake.recall(f"derive/{stretch.name}.json")
-    if note.get("made_from") == made_from and note.get("made") == _made(lake, stretch):
+    is_same = note.get("made_from") == made_from and note.get("made") == _made(lake, stretch)
+    if is_same and note["horizon"] in (None, horizon.isoformat()):
         return False
     frames = {
         table.name: _named(table, lake.read(table, since, until), stretch.cluster)
         for table in inputs
     }
+    answer = _answer(recipe, replace(window, horizon=horizon), frames)
+    # Only where nothing but the horizon has moved is it worth asking whether it matters at all.
+    rests_on: str | None = horizon.isoformat()
+    if is_same and _is_equal(answer, _answer(recipe, replace(window, horizon=FAR), frames)):
+        rests_on = None
+    for table in recipe.makes:
+        lake.replace(table, answer[table.name], window.since, window.until)
+    about = {"made_from": made_from, "made": _made(lake, stretch), "horizon": rests_on}
+    lake.remember(f"derive/{stretch.name}.json", about)
+    return True
+
+
+def _horizon(window: Window, reach: datetime) -> datetime:
+    """The horizon as a stretch sees it that rests on what was recorded before `reach`."""
+    whole_days = midnight(window.horizon.date())
+    return whole_days if whole_days >= reach else window.horizon
+
+
+def _answer(
+    recipe: Recipe, window: Window, frames: dict[str, pl.DataFrame]
+) -> Mapping[str, pl.DataFrame]:
     answer = recipe.by(window, **frames)
     promised = {table.name for table in recipe.makes}
     if answer.keys() != promised:
         raise ValueError(f"a recipe made {sorted(answer)}, promised {sorted(promised)}")
-    for table in recipe.makes:
-        lake.replace(table, answer[table.name], window.since, window.until)
-    lake.remember(
-        f"derive/{stretch.name}.json", {"made_from": made_from, "made": _made(lake, stretch)}
-    )
-    return True
+    return answer
 
 
-def only_cluster(lake: Lake) -> str:
-    """The lake's cluster, where exactly one is named; else ''."""
-    names: set[str] = set()
-    for table in WATCHED:
-        for path in lake.partitions(table).values() if "cluster" in table.dtypes else ():
-            column = footer(path).columns.get("cluster")
-            if column and column.low == column.high:
-                names.add(str(column.low))
-            else:
-                names.update(lake.read_column(path, "cluster"))
-    names.discard("")
-    return names.pop() if len(names) == 1 else ""
+def _is_equal(some: Mapping[str, pl.DataFrame], others: Mapping[str, pl.DataFrame]) -> bool:
+    return all(frame.equals(others[name]) for name, frame in some.items())
 
 
 def _named(table: Table, rows: pl.DataFrame, cluster: str) -> pl.DataFrame:
@@ -248,7 +217,9 @@ def _named(table: Table, rows: pl.DataFrame, cluster: str) -> pl.DataFrame:
 
 
 def _signature(lake: Lake, stretch: Stretch, files: list[Path]) -> str:
-    digest = hashlib.sha256(f"{_code()} {stretch.cluster} {stretch.window}".encode())
+    window = stretch.window
+    about = f"{_code()} {stretch.cluster} {window.since} {window.until}"
+    digest = hashlib.sha256(about.encode())
     for path in files:
         digest.update(_identity(lake, path).encode())
     return digest.hexdigest()
@@ -293,7 +264,3 @@ def _months(since: datetime, until: datetime) -> Iterator[tuple[datetime, dateti
 def _next_month(end: datetime) -> datetime:
     """The first month's begin that lies at or after `end`."""
     return ((end - DAY).replace(day=1) + timedelta(days=32)).replace(day=1)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)

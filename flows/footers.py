@@ -28,6 +28,8 @@ class Footer:
     rows: int
     columns: dict[str, Extremes]
     instants: tuple[str, ...]
+    fields: tuple[tuple[str, str], ...] = ()
+    """Name and type of every column, as Arrow writes them."""
 
     def reach(self, ended: str) -> datetime | None:
         """The latest end of an interval in the file; None when one of them is still open."""
@@ -58,4 +60,5 @@ def _footer(path: Path, _inode: int, _size: int, _changed: int) -> Footer:
             nulls=sum(s.null_count for s in known),
         )
     instants = tuple(f.name for f in schema if pa.types.is_timestamp(f.type))
-    return Footer(rows=about.num_rows, columns=columns, instants=instants)
+    fields = tuple((field.name, str(field.type)) for field in schema)
+    return Footer(rows=about.num_rows, columns=columns, instants=instants, fields=fields)

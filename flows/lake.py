@@ -16,7 +16,6 @@ of one moment, which nothing touches until it is the oldest of several.
 import io
 import json
 import os
-import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -27,15 +26,25 @@ from typing import Any
 import polars as pl
 import zstandard
 
-from flows.atomic import draft_folder, flush, link, locked, publish, publish_bytes
+from flows.atomic import locked, publish, publish_bytes
 from flows.footers import footer
-from flows.partitions import begin, name_clusters, partition, split, within, within_days
+from flows.partitions import (
+    begin,
+    floor,
+    labels,
+    name_clusters,
+    partition,
+    split,
+    stamps,
+    within,
+    within_days,
+)
+from flows.snapshots import freeze
 from transforms import tables
 from transforms.contract import ContractError, Table
 
 PART = "part.parquet"
 ROOMS = ("landed", "observed", "derived", "reports")
-SNAPSHOTS_KEPT = 4
 LARGE = 64 * 1024**2  # bytes: from here on, packing them tightly takes as long as reading them
 ROWS_A_GROUP = 250_000
 BYTES_AT_ONCE = 128 * 1024**2  # of files read together
@@ -94,12 +103,19 @@ class Lake:
     def folder(self, table: Table) -> Path:
         return self.root / table.room / table.name
 
-    def partitions(self, table: Table) -> dict[str, Path]:
+    def partitions(self, table: Table, *named: str) -> dict[str, Path]:
         """Label ('day=2026-03-02', with '/hour=07' for samples, '' if undated) to file, in order."""
         folder = self.folder(table)
-        files = self.root.glob(self.pattern(table))
-        found = {p.parent.relative_to(folder).as_posix(): p for p in files}
-        return {label.removeprefix("."): path for label, path in sorted(found.items())}
+        depth = {"none": 0, "day": 1, "hour": 2}[partition(table)]
+        known = sorted(named or labels(folder, depth))
+        found = {label: folder / label / PART for label in known}
+        return {label: path for label, path in found.items() if os.path.exists(path)}
+
+    def stamps(
+        self, table: Table, since: datetime | None = None, until: datetime | None = None
+    ) -> dict[str, tuple[int, int]]:
+        """Label to size and time of change (ns) of all files, or of those that begin in [since, until)."""
+        return stamps(table, self.folder(table), PART, since, until)
 
     def files(
         self, table: Table, since: datetime | None = None, until: datetime | None = None
@@ -114,8 +130,9 @@ class Lake:
         if table.interval:
             ends = ((path, footer(path).reach(table.interval[1])) for path in before)
             return [path for path, end in ends if end is None or end >= since]
-        day = since.replace(hour=0, minute=0, second=0, microsecond=0)
-        return [p for label, p in parts.items() if p in set(before) and begin(label) >= day]
+        early = floor(table, since)
+        late = set(before)
+        return [p for label, p in parts.items() if p in late and begin(label) >= early]
 
     # tables: reading and writing
 
@@ -204,22 +221,7 @@ class Lake:
     def snapshot(self) -> Path:
         """Freeze the tables as they are now; return the folder, relative to the root."""
         with self.lock("snapshot"):
-            now = dict(self._every_file())
-            kept = self.root / ".snapshots"
-            numbers = sorted(int(p.name) for p in kept.glob("*") if p.name.isdecimal())
-            if numbers and _same_files(kept / str(numbers[-1]), now):
-                return Path(".snapshots", str(numbers[-1]))
-            fresh = str(numbers[-1] + 1 if numbers else 1)
-            draft = draft_folder(self.staging)
-            for name, path in now.items():
-                (draft / name).parent.mkdir(parents=True, exist_ok=True)
-                link(path, draft / name)
-            kept.mkdir(exist_ok=True)
-            os.replace(draft, kept / fresh)
-            flush(kept)
-            for number in numbers[: 1 - SNAPSHOTS_KEPT]:
-                shutil.rmtree(kept / str(number), ignore_errors=True)
-            return Path(".snapshots", fresh)
+            return freeze(self.root, self.staging, dict(self._every_file()))
 
     def _every_file(self) -> Iterator[tuple[str, Path]]:
         for path in (path for table in tables.ALL for path in self.partitions(table).values()):
@@ -289,12 +291,3 @@ def _remove(path: Path) -> None:
     """A partition that lost its last row."""
     path.unlink()
     path.parent.rmdir()
-
-
-def _same_files(snapshot: Path, now: dict[str, Path]) -> bool:
-    frozen = {p.relative_to(snapshot).as_posix(): p for p in snapshot.rglob(PART)}
-    return frozen.keys() == now.keys() and all(
-        (a := frozen[name].stat()).st_mtime_ns == (b := path.stat()).st_mtime_ns
-        and a.st_size == b.st_size
-        for name, path in now.items()
-    )

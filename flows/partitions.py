@@ -1,7 +1,9 @@
 """Which part of a table a row belongs to: its day, or its day and hour, by the table's clock."""
 
+import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 
@@ -13,7 +15,56 @@ def partition(table: Table) -> str:
 
 
 def begin(label: str) -> datetime:
-    return datetime.strptime(label[4:14], "%Y-%m-%d").replace(tzinfo=UTC)
+    """The first instant of 'day=2026-03-02' or 'day=2026-03-02/hour=07'."""
+    hour = int(label[20:22]) if len(label) > 14 else 0
+    return datetime(int(label[4:8]), int(label[9:11]), int(label[12:14]), hour, tzinfo=UTC)
+
+
+def floor(table: Table, moment: datetime) -> datetime:
+    """The begin of the partition that holds `moment`."""
+    whole = moment.replace(minute=0, second=0, microsecond=0)
+    return whole if partition(table) == "hour" else whole.replace(hour=0)
+
+
+def labels(folder: Path, depth: int) -> Iterator[str]:
+    """The labels of the partitions that lie `depth` folders down, in no order."""
+    if depth == 0:
+        yield ""
+        return
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries]
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in names:
+        for rest in labels(folder / name, depth - 1):
+            yield f"{name}/{rest}" if rest else name
+
+
+def stamps(
+    table: Table, folder: Path, part: str, since: datetime | None, until: datetime | None
+) -> dict[str, tuple[int, int]]:
+    """Size and time of change (ns) of a table's files, by label; of a dated one of [since, until)."""
+    depth = {"none": 0, "day": 1, "hour": 2}[partition(table)]
+    if since is None or until is None:
+        names = sorted(labels(folder, depth))
+    else:
+        first = since.replace(hour=0, minute=0, second=0, microsecond=0)
+        days = [first + timedelta(days=n) for n in range((until - first) // timedelta(days=1) + 1)]
+        names = [
+            f"day={day:%Y-%m-%d}/{rest}".rstrip("/")
+            for day in days
+            for rest in sorted(labels(folder / f"day={day:%Y-%m-%d}", depth - 1))
+        ]
+        names = [name for name in names if since <= begin(name) < until]
+    found = {}
+    for name in names:
+        try:
+            about = os.stat(folder / name / part)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        found[name] = (about.st_size, about.st_mtime_ns)
+    return found
 
 
 def split(table: Table, rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:

@@ -23,10 +23,11 @@ from transforms.counters import (
 from transforms.metrics import BY_NAME
 
 S = 1_000_000
+PLAIN = Rule()
 NAN = math.nan
 
 
-def seen(values, rule=Rule(), at=None, boot=None, device=None, period=HOUR_US):
+def seen(values, rule=PLAIN, at=None, boot=None, device=None, period=HOUR_US):
     rows = len(values)
     return rises(
         np.array(at if at is not None else [15 * S * i for i in range(rows)], np.int64),
@@ -160,7 +161,9 @@ def test_x26_a_fall_is_a_reset_and_counts_from_nought(golden):
             [FIRST, 0, FIRST],
             id="beyond the hour before, nothing is known",
         ),
-        pytest.param([5, 8], {"device": [0, 1]}, [NAN, NAN], [FIRST, FIRST], id="devices are apart"),
+        pytest.param(
+            [5, 8], {"device": [0, 1]}, [NAN, NAN], [FIRST, FIRST], id="devices are apart"
+        ),
     ],
 )
 def test_a_counter_is_read_as_the_methods_say(values, how, rise, marks):

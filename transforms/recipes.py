@@ -6,11 +6,25 @@ from datetime import datetime
 
 import polars as pl
 
-from transforms import exposure, failures, fleet, incidents, ledger, repairs, runs, verdicts
+from transforms import (
+    exposure,
+    failures,
+    fleet,
+    heard,
+    incidents,
+    ledger,
+    repairs,
+    rollups,
+    runs,
+    silences,
+    verdicts,
+)
 from transforms.contract import Table
 from transforms.ledger.lines import REACH_DAYS
 from transforms.tables import derived as d
+from transforms.tables import hourly as h
 from transforms.tables import observed as o
+from transforms.tables import samples as s
 
 EVER = 36_500
 """Days around the window that amount to all there is."""
@@ -18,7 +32,8 @@ EVER = 36_500
 
 @dataclass(frozen=True)
 class Window:
-    """Whole UTC days [since, until) to derive, and the last instant anything was observed."""
+    """Whole UTC days (of hourly recipes: hours) [since, until) to derive, and the last instant
+    anything was observed."""
 
     since: datetime
     until: datetime
@@ -39,9 +54,34 @@ class Recipe:
     by: Callable[..., Mapping[str, pl.DataFrame]]
     before: int = 0
     after: int = 0
+    is_hourly: bool = False
+    is_by_metric: bool = False
+    metrics: tuple[str, ...] = ()
 
 
 RECIPES: tuple[Recipe, ...] = (
+    Recipe(
+        makes=h.OF_SAMPLES,
+        reads=s.ALL,
+        by=rollups.hourly,
+        is_hourly=True,
+        is_by_metric=True,
+        metrics=("boot_time_s",),
+    ),
+    Recipe(
+        makes=(h.HEARD_HOURLY,),
+        reads=s.ALL,
+        by=heard.heard,
+        is_hourly=True,
+        metrics=("boot_time_s",),
+    ),
+    Recipe(
+        makes=(h.SILENCES,),
+        reads=(h.HEARD_HOURLY,),
+        by=silences.silences,
+        before=1,
+        after=silences.LOOK_AHEAD_DAYS,
+    ),
     Recipe(
         makes=(d.FLEET,),
         reads=(o.NODES, o.NODE_STATES, o.JOB_ATTEMPTS),

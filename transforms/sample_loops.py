@@ -105,6 +105,8 @@ def spread_of(value: Floats, starts: Ints, orders: Floats) -> tuple[Ints, Floats
         n = 0
         total = 0.0
         is_even = True
+        low_value = np.inf
+        high_value = -np.inf
         for i in range(starts[g], starts[g + 1]):
             v = value[i]
             if not np.isnan(v):
@@ -112,17 +114,21 @@ def spread_of(value: Floats, starts: Ints, orders: Floats) -> tuple[Ints, Floats
                 kept[n] = v
                 total += v
                 n += 1
+                low_value = min(low_value, v)
+                high_value = max(high_value, v)
         counts[g] = n
         if n == 0:
             continue
         if is_even:
             found[:, g] = kept[0]
             continue
+        found[0, g] = low_value
+        found[1, g] = total / n
+        found[2, g] = high_value
+        if len(orders) == 0:
+            continue
         some = kept[:n]
         some.sort()
-        found[0, g] = some[0]
-        found[1, g] = total / n
-        found[2, g] = some[n - 1]
         for q in range(len(orders)):
             place = orders[q] * (n - 1)
             low = int(place)

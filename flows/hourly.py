@@ -1,0 +1,210 @@
+"""Hourly recipes: only the hours whose samples changed are made again, whatever the lake holds.
+
+An hour is made from its own partition of the samples and the one before. What each hour was made
+from is noted beside the lake, month by month; the notes only save time. Of tables that keep a
+day in one file the other hours' rows stay as they are.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from flows.footers import footer
+from flows.lake import Lake
+from flows.partitions import begin, partition
+from transforms.contract import Table
+from transforms.metrics import BY_NAME
+from transforms.recipes import Recipe, Window
+
+if TYPE_CHECKING:
+    from flows.derive import Stretch
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+BYTES_AT_ONCE = 16 * 1024**2  # of samples whose hours are made in one go
+VALUES_AT_ONCE = 40_000_000  # in memory together
+
+Stamps = dict[str, tuple[int, int]]
+
+
+def make(lake: Lake, stretch: "Stretch", code: str) -> bool:
+    """Make the stale hours of one recipe's stretch; False where all were current."""
+    recipe, window = stretch.recipe, stretch.window
+    name = f"derive/{recipe.makes[0].name}-{window.since:%Y-%m}.json"
+    note = lake.recall(name)
+    if note.get("code") != [code, stretch.cluster]:
+        note = {"code": [code, stretch.cluster], "hours": {}, "files": {}}
+    inputs = {t: lake.stamps(t, window.since - HOUR, window.until) for t in recipe.reads}
+    outputs = {t: lake.stamps(t, window.since, window.until) for t in recipe.makes}
+    wanted = {
+        hour: _signature(inputs, hour)
+        for hour in sorted({begin(label) for stamps in inputs.values() for label in stamps})
+        if hour >= window.since
+    }
+    current = {h for h, made_from in wanted.items() if _is_current(note, h, made_from, outputs)}
+    strays = {begin(label) for stamps in outputs.values() for label in stamps} - wanted.keys()
+    days = {_midnight(hour) for hour in (wanted.keys() - current) | strays}
+    made = False
+    for day in sorted(days):
+        hours = [h for h in wanted if day <= h < day + DAY]
+        stale = [h for h in hours if h not in current]
+        gone = _labels_gone(outputs, day, set(hours))
+        if not stale and not gone:
+            continue
+        made = True
+        _make_day(lake, recipe, stretch.cluster, day, stale, set(hours) - set(stale))
+        after = {t: lake.stamps(t, day, day + DAY) for t in recipe.makes}
+        _remember(note, after, day, {h: wanted[h] for h in hours})
+        lake.remember(name, note)
+    return made
+
+
+def _labels_gone(outputs: dict[Table, Stamps], day: datetime, hours: set[datetime]) -> bool:
+    """True where something is made of an hour of that day that has no samples any more."""
+    for table, stamps in outputs.items():
+        for label in stamps:
+            at = begin(label)
+            if day <= at < day + DAY:
+                if partition(table) == "hour" and at not in hours:
+                    return True
+                if partition(table) != "hour" and not hours:
+                    return True
+    return False
+
+
+def _make_day(
+    lake: Lake,
+    recipe: Recipe,
+    cluster: str,
+    day: datetime,
+    stale: list[datetime],
+    kept: set[datetime],
+) -> None:
+    """Make the `stale` hours; the `kept` ones of the day stay, all others go."""
+    by_day = {t: [t.empty()] for t in recipe.makes if partition(t) != "hour"}
+    by_hour = [t for t in recipe.makes if partition(t) == "hour"]
+    for since, until in _together(lake, recipe, stale):
+        made = _run(lake, recipe, cluster, since, until)
+        for table in by_hour:
+            lake.replace(table, made[table.name], since, until)
+        for table, parts in by_day.items():
+            parts.append(made[table.name])
+    for table in by_hour:
+        for label in lake.stamps(table, day, day + DAY):
+            if (hour := begin(label)) not in kept and hour not in stale:
+                lake.replace(table, table.empty(), hour, hour + HOUR)
+    for table, parts in by_day.items():
+        old = lake.read(table, day, day + DAY)
+        same = old.filter(pl.col("hour").is_in(sorted(kept)))
+        lake.replace(table, pl.concat([same, *parts]), day, day + DAY)
+
+
+def _together(
+    lake: Lake, recipe: Recipe, hours: list[datetime]
+) -> Iterator[tuple[datetime, datetime]]:
+    """Stretches of neighbouring hours that are small enough to be made in one go."""
+    first = last = None
+    held = 0
+    for hour in hours:
+        stamps = [lake.stamps(t, hour, hour + HOUR) for t in recipe.reads]
+        size = sum(s for found in stamps for s, _ in found.values())
+        if first is not None and (last != hour or held + size > BYTES_AT_ONCE):
+            yield first, last  # type: ignore[misc]
+            first, held = None, 0
+        first = hour if first is None else first
+        last, held = hour + HOUR, held + size
+    if first is not None:
+        yield first, last  # type: ignore[misc]
+
+
+def _run(
+    lake: Lake, recipe: Recipe, cluster: str, since: datetime, until: datetime
+) -> dict[str, pl.DataFrame]:
+    window = Window(since, until, until)
+    parts: dict[str, list[pl.DataFrame]] = {t.name: [] for t in recipe.makes}
+    for frames in _batches(lake, recipe, since, until):
+        named = {
+            name: _under(rows, cluster) if rows.height else rows for name, rows in frames.items()
+        }
+        for name, rows in recipe.by(window, **named).items():
+            parts[name].append(rows)
+    return {name: pl.concat(some) for name, some in parts.items()}
+
+
+def _batches(
+    lake: Lake, recipe: Recipe, since: datetime, until: datetime
+) -> Iterator[dict[str, pl.DataFrame]]:
+    """The samples of the hours and of the one before, so many metrics at a time as memory bears."""
+    keys, metrics, rows = {}, {}, 0
+    for table in recipe.reads:
+        files = lake.files(table, since - HOUR, until)
+        there = {name for path in files for name in footer(path).columns}
+        keys[table] = [name for name in table.dtypes if name not in BY_NAME]
+        metrics[table] = [n for n in table.dtypes if n in BY_NAME and n in there]
+        rows += sum(footer(path).rows for path in files)
+    always = {t: [n for n in metrics[t] if n in recipe.metrics] for t in recipe.reads}
+    at_once = max(1, VALUES_AT_ONCE // max(rows, 1))
+    if not recipe.is_by_metric:
+        metrics, at_once = {table: [] for table in recipe.reads}, 1
+    widest = max([len(names) for names in metrics.values()] + [1])
+    for start in range(0, widest, at_once):
+        frames = {}
+        for table in recipe.reads:
+            some = metrics[table][start : start + at_once]
+            wanted = {*keys[table], *always[table], *some}
+            is_asked = start == 0 or some or always[table]
+            frames[table.name] = (
+                lake.read(table, since - HOUR, until, wanted)
+                if is_asked
+                else table.empty().select(n for n in table.dtypes if n in wanted)
+            )
+        yield frames
+
+
+def _under(rows: pl.DataFrame, cluster: str) -> pl.DataFrame:
+    """Rows that name no cluster belong to the only one there is."""
+    if not cluster or (rows["cluster"] != "").all():
+        return rows
+    told = pl.when(pl.col("cluster") == "").then(pl.lit(cluster)).otherwise("cluster")
+    return rows.with_columns(told.alias("cluster"))
+
+
+def _signature(inputs: dict[Table, Stamps], hour: datetime) -> str:
+    digest = hashlib.sha256()
+    for table, stamps in inputs.items():
+        for at in (hour - HOUR, hour):
+            digest.update(f"{table.name} {stamps.get(_label(table, at))}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _label(table: Table, at: datetime) -> str:
+    return f"day={at:%Y-%m-%d}/hour={at:%H}" if partition(table) == "hour" else f"day={at:%Y-%m-%d}"
+
+
+def _is_current(
+    note: dict[str, Any], hour: datetime, made_from: str, outputs: dict[Table, Stamps]
+) -> bool:
+    if note["hours"].get(hour.isoformat()) != made_from:
+        return False
+    for table, stamps in outputs.items():
+        label = _label(table, hour)
+        if list(stamps.get(label, ())) != note["files"].get(f"{table.name}/{label}", []):
+            return False
+    return True
+
+
+def _remember(
+    note: dict[str, Any], after: dict[Table, Stamps], day: datetime, hours: dict[datetime, str]
+) -> None:
+    of_day = f"{day:%Y-%m-%d}"
+    note["hours"] = {h: s for h, s in note["hours"].items() if not h.startswith(of_day)}
+    note["hours"] |= {hour.isoformat(): made_from for hour, made_from in hours.items()}
+    note["files"] = {f: s for f, s in note["files"].items() if f"/day={of_day}" not in f}
+    for table, stamps in after.items():
+        note["files"] |= {f"{table.name}/{label}": list(s) for label, s in stamps.items()}
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0)
