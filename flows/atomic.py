@@ -87,12 +87,3 @@ def locked(path: Path) -> Iterator[None]:
     with path.open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-
-
-def link(path: Path, to: Path) -> None:
-    try:
-        os.link(path, to)
-    except FileNotFoundError:
-        return  # its day lost its last row since we looked
-    except OSError:
-        shutil.copy2(path, to)  # a filesystem without hard links

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from lakes import at, bytes_of, moments_of, rows
 
 from flows.atomic import publish, sweep
-from flows.lake import SNAPSHOTS_KEPT, Lake
+from flows.lake import Lake
+from flows.snapshots import KEPT as SNAPSHOTS_KEPT
 from transforms.contract import ContractError
 from transforms.tables import derived, observed, samples
 
