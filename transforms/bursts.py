@@ -34,6 +34,8 @@ def bursts(signs: pl.DataFrame, started: pl.DataFrame, gap_ms: int = GAP_MS) -> 
 
     `started` has cluster, node and at: every instant at which a job got the node.
     """
+    if signs.is_empty():
+        return np.empty(0, np.int64)
     unit, at, until = _keys(signs)
     unit = _spans_of_service(signs, unit, at, started)
     is_spell = signs.select(~is_instant()).to_series().to_numpy()

@@ -60,6 +60,8 @@ def place(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
 
     `known` has cluster and node; where two clusters or none know the node, '' stays.
     """
+    if rows.is_empty() or known.is_empty():
+        return rows
     names = (
         known.filter(pl.col("cluster") != "")
         .group_by("node")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from transforms.stretches import stretches
 from transforms.tables.derived import RUN_ATTEMPTS
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ def log_attempts(
     run_marks: pl.DataFrame,
 ) -> pl.DataFrame:
     """Attempts begun in the window by jobs and runs without a scheduler's record near them."""
-    frames = [frame.filter(pl.col("run") != "") for frame in (steps, checkpoints, run_marks)]
+    frames = [named(frame) for frame in (steps, checkpoints, run_marks)]
+    others = pl.concat([frame.select(*WRITER, "began") for frame in frames[1:]])
+    frames[0] = stretches(frames[0], others, WRITER)
     on_day = pl.col("began").dt.date().alias("day")
     days = pl.concat([frame.select(*WRITER, on_day).unique() for frame in frames]).unique()
     alone = days.join(_scheduled(days, job_attempts), on=[*WRITER, "day"], how="anti")
@@ -58,7 +61,7 @@ def log_attempts(
     kind = pl.col("kind").cast(pl.String)
     records = pl.concat(
         [
-            steps.select(*told, "ended", "step", kind=pl.lit("step")),
+            steps.select(*told, "ended", "step", "last_step", "usual", kind=pl.lit("step")),
             checkpoints.select(*told, ended="block_ended", kind=kind),
             marks.select(*told, "ended", "gpus", kind=kind),
         ],
@@ -83,6 +86,12 @@ def log_attempts(
             pl.col(n).cast(t) for n, t in RUN_ATTEMPTS.dtypes.items()
         )
     )
+
+
+def named(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows that name their run."""
+    is_named = pl.col("run") != ""
+    return rows if rows.select(is_named.all()).item() else rows.filter(is_named)
 
 
 def _scheduled(days: pl.DataFrame, job_attempts: pl.DataFrame) -> pl.DataFrame:
@@ -114,18 +123,15 @@ def _cut(records: pl.DataFrame) -> pl.DataFrame:
     reached = pl.max_horizontal("began", "ended").cum_max().shift(1).over(WRITER)
     is_start, is_step = pl.col("kind") == "job_start", pl.col("kind") == "step"
     began = pl.col("began")
-    usual = (
-        records.filter(is_step)
-        .group_by(*WRITER, "day")
-        .agg((pl.col("ended") - began).quantile(0.5, "lower").alias("usual"))
-    )
+    usual = records.filter(is_step).select(*WRITER, "day", "usual").unique()
     lived = (
-        records.sort(*WRITER, "began", "restart", "ended", "kind", "step", "gpus")
+        records.drop("usual")
+        .sort(*WRITER, "began", "restart", "ended", "kind", "step", "gpus")
         .join(usual, on=[*WRITER, "day"], how="left", maintain_order="left")
         .with_columns(
             reached=reached,
             last_kind=pl.col("kind").shift(1).over(WRITER),
-            last_step=pl.col("step").forward_fill().shift(1).over(WRITER),
+            last_step=pl.coalesce("last_step", "step").forward_fill().shift(1).over(WRITER),
             last_start=pl.when(is_start).then(began).forward_fill().shift(1).over(WRITER),
             last_restart=pl.col("restart").cum_max().shift(1).over(WRITER),
             last_usual=pl.col("usual").forward_fill().shift(1).over(WRITER),

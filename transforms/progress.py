@@ -1,5 +1,6 @@
 """How far each job attempt came, as its training log tells it."""
 
+import numpy as np
 import polars as pl
 
 from transforms.ledger.lines import on_lines
@@ -10,18 +11,13 @@ def progress(
 ) -> pl.DataFrame:
     """What the training log says of each attempt, instants in ms; null where it says nothing."""
     kind, ended = pl.col("kind").cast(pl.String), pl.col("ended")
-    stepped = on_lines(steps, lines).group_by("line")
+    stepped = _trained(on_lines(steps, lines))
     saved = on_lines(checkpoints, lines).group_by("line")
     marked = on_lines(run_marks, lines).group_by("line")
     return (
         lines.select("line")
         .join(
-            stepped.agg(
-                pl.col("step").min().alias("first_step"),
-                pl.col("step").max().alias("last_step"),
-                pl.col("began").min().alias("first_began"),
-                ended.max().alias("stepped_at"),
-            ),
+            stepped,
             on="line",
             how="left",
         )
@@ -50,4 +46,25 @@ def progress(
             logs=pl.any_horizontal(pl.col("first_step", "saves", "marks").is_not_null()),
             finished=pl.col("finished").fill_null(False),
         )
+    )
+
+
+def _trained(steps: pl.DataFrame) -> pl.DataFrame:
+    """First and last step of each line, when the first began, and the last end."""
+    told = steps.select("line", "step", "began", "ended")
+    starts = told.select((pl.col("line") != pl.col("line").shift(1)).fill_null(True))
+    heads = starts.to_series().arg_true().to_numpy().astype(np.int64)
+    step, began, ended = (told[name].to_numpy() for name in told.columns[1:])
+    # Rows of one line mostly stand together.
+    stretches = pl.DataFrame(
+        {
+            "line": told["line"].gather(heads),
+            "first_step": np.minimum.reduceat(step, heads) if len(heads) else step,
+            "last_step": np.maximum.reduceat(step, heads) if len(heads) else step,
+            "first_began": np.minimum.reduceat(began, heads) if len(heads) else began,
+            "stepped_at": np.maximum.reduceat(ended, heads) if len(heads) else ended,
+        }
+    )
+    return stretches.group_by("line").agg(
+        pl.col("first_step", "first_began").min(), pl.col("last_step", "stepped_at").max()
     )

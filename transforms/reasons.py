@@ -118,6 +118,9 @@ def classify_reasons(frame: pl.DataFrame, column: str = "reason") -> pl.DataFram
     An Xid or SXid named in the text decides by its number; whoever took the node out for it saw
     a fault, even where the code alone would not count as one. Works on the distinct texts.
     """
+    if frame.is_empty():  # a hundred patterns take their time to be read
+        kinds = dict.fromkeys(("class", "component", "reason_kind"), pl.String)
+        return frame.with_columns(pl.lit(None, t).alias(n) for n, t in kinds.items())
     text = pl.col(column).str.to_lowercase().str.strip_chars()
     matches = [
         pl.when(text.str.contains(pattern)).then(pl.lit(number, pl.UInt32))

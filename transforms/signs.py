@@ -13,6 +13,7 @@ does not know, is no sign of trouble.
     evidence     what the sign can explain: see EVIDENCE
 """
 
+from collections.abc import Callable
 from datetime import datetime
 
 import polars as pl
@@ -84,16 +85,21 @@ def signs(
     horizon: datetime,
 ) -> pl.DataFrame:
     """All signs in the columns of SIGN_SCHEMA; rows that name no cluster take their node's."""
-    parts = (
-        _at_an_instant("kernel_events", explain(place(kernel_events, fleet))),
-        _at_an_instant("bmc_events", board_reports(place(bmc_events, fleet))),
-        _at_an_instant("cluster_events", agent_reports(place(cluster_events, fleet))),
-        _from_states(place(node_states, fleet), horizon),
-        _from_outages(outages, fleet, horizon),
-    )
-    return pl.concat(
-        [part.select(pl.col(n).cast(t) for n, t in SIGN_SCHEMA.items()) for part in parts]
-    )
+    told: list[tuple[pl.DataFrame, Callable[[pl.DataFrame], pl.DataFrame]]] = [
+        (kernel_events, lambda rows: _at_an_instant("kernel_events", explain(rows))),
+        (bmc_events, lambda rows: _at_an_instant("bmc_events", board_reports(rows))),
+        (cluster_events, lambda rows: _at_an_instant("cluster_events", agent_reports(rows))),
+        (node_states, lambda rows: _from_states(rows, horizon)),
+        (outages, lambda rows: _from_outages(rows, fleet, horizon)),
+    ]
+    parts = [
+        read(rows if rows is outages else place(rows, fleet)).select(
+            pl.col(n).cast(t) for n, t in SIGN_SCHEMA.items()
+        )
+        for rows, read in told
+        if not rows.is_empty()
+    ]
+    return pl.concat([pl.DataFrame(schema=SIGN_SCHEMA), *parts])
 
 
 def is_instant() -> pl.Expr:

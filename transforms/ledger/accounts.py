@@ -15,6 +15,7 @@ from transforms.ledger.claims import LEAF, Logs, attempt_claims
 from transforms.ledger.lines import REACH_DAYS, attempt_lines
 from transforms.ledger.nodes import ID, share_nodes
 from transforms.ledger.owners import NOBODY, START_UP, owners, recovering, settle
+from transforms.ledger.startup import first_of_lines
 from transforms.ledger.timeline import (
     DAY_MS,
     FOREVER,
@@ -73,9 +74,11 @@ def gpu_accounts(
         incidents=incidents,
     )["repairs"].join(blamed, on="incident", how="left")
     waiting = wait_slices(lines, stops, out, fleet, since, until)
-    allocated = _allocated(lines, logs, stops, ms(window.horizon), since, until)
-    own = pl.concat([allocated, waiting])
     held, rest = share_nodes(fleet, lines, waiting, out, spells, since, until)
+    # Where an attempt comes to hold more or fewer GPUs its slices are summed apart.
+    turns = pack(held["line"], held["began"])
+    allocated = _allocated(lines, logs, stops, ms(window.horizon), since, until, turns)
+    own = pl.concat([allocated, waiting])
     named = lines.select("line", "cluster", "run", node=pl.col("nodes").list.first())
     # A node's time counts where the node is, also for a job whose records name no cluster.
     physical = _held_by(own, held).join(place(named, fleet).drop("node"), on="line")
@@ -92,14 +95,12 @@ def _allocated(
     horizon: int,
     since: int,
     until: int,
+    turns: np.ndarray,
 ) -> pl.DataFrame:
     """What the attempts' allocations were within [since, until), with who answers for it."""
-    slices = _slow_apart(sweep(attempt_claims(lines, logs, stops, horizon, since, until)))
-    first_step = (
-        logs.steps.filter(pl.col("began") < pl.col("ended"))
-        .group_by("line")
-        .agg(pl.col("began").min().alias("first_step"))
-    )
+    slices = _slow_apart(sweep(attempt_claims(lines, logs, stops, horizon, since, until, turns)))
+    lasting = logs.steps.filter(pl.col("began") < pl.col("ended"))
+    first_step = first_of_lines(lasting).rename({"began": "first_step"})
     began = pl.col("began")
     recovers = pl.col("leaf").is_in(RECOVERING) & (began < pl.col("first_step")).fill_null(True)
     # Beyond reach nobody can see whether the attempt had made steps before.

@@ -123,27 +123,51 @@ def dead_ends(
     return none
 
 
-def discarded_by(steps: pl.DataFrame, table: pl.DataFrame, dead: np.ndarray) -> np.ndarray:
+def discarded_by(
+    step: np.ndarray, at: np.ndarray, stretch: np.ndarray, table: pl.DataFrame, dead: np.ndarray
+) -> np.ndarray:
     """For each step the first later stretch of its run that starts at or below it; -1 if kept.
 
-    Only a restart within reach of the step's day counts (see lines.REACH_DAYS). What is passed
-    over (`dead`, as dead_ends gives it) takes nothing away, and all its own steps are lost.
+    `step` numbers, `at` begins and `stretch` the stretches of steps. Only a restart within reach
+    of the step's day counts (see lines.REACH_DAYS). What is passed over (`dead`, as dead_ends
+    gives it) takes nothing away, and all its own steps are lost.
     """
+    by = np.full(len(step), -1)
+    # Nearly all steps lie below every later start of their run.
+    doubtful = step >= _lowest_later(table)[stretch]
+    doubtful |= (dead >= 0)[stretch]
+    rows = np.flatnonzero(doubtful)
+    if len(rows):
+        by[rows] = _discarded(step[rows], at[rows], stretch[rows], table, dead)
+    return by
+
+
+def _lowest_later(table: pl.DataFrame) -> np.ndarray:
+    """For each stretch the lowest first step of the later ones of its run."""
+    lowest = pl.col("first_step").shift(-1).reverse().cum_min().reverse()
+    return table.select(lowest.over("run_line").fill_null(np.iinfo(np.int64).max)).to_numpy()[:, 0]
+
+
+def _discarded(
+    step: np.ndarray, at: np.ndarray, stretch: np.ndarray, table: pl.DataFrame, dead: np.ndarray
+) -> np.ndarray:
     first = table["first_step"].to_numpy()
     began = np.append(table["began"].to_numpy(), 0)
-    limit = steps["began"].to_numpy() // DAY_MS * DAY_MS + DAY_MS + REACH_MS
-    by = _first_below(steps, table, first)
+    limit = at // DAY_MS * DAY_MS + DAY_MS + REACH_MS
+    by = _first_below(step, stretch, table, first)
     if (dead >= 0).any():
         passed = np.append(dead, -1)
-        without = _first_below(steps, table, np.where(dead >= 0, np.iinfo(np.int64).max, first))
+        living = np.where(dead >= 0, np.iinfo(np.int64).max, first)
         is_passed = (passed[by] >= 0) & (began[passed[by]] < limit)
-        by = np.where(is_passed, without, by)
-        own = passed[steps["stretch"].to_numpy()]
+        by = np.where(is_passed, _first_below(step, stretch, table, living), by)
+        own = passed[stretch]
         by = np.where((own >= 0) & (began[own] < limit), own, by)
     return np.where((by >= 0) & (began[by] < limit), by, -1)
 
 
-def _first_below(steps: pl.DataFrame, table: pl.DataFrame, first_step: np.ndarray) -> np.ndarray:
+def _first_below(
+    step: np.ndarray, stretch: np.ndarray, table: pl.DataFrame, first_step: np.ndarray
+) -> np.ndarray:
     """The first later stretch of the same run whose first step is not above each step; else -1.
 
     Each step looks the answer up in a sparse table of minima: log2(stretches) passes, whatever
@@ -158,8 +182,7 @@ def _first_below(steps: pl.DataFrame, table: pl.DataFrame, first_step: np.ndarra
     minima = [first]
     while (width := 1 << (len(minima) - 1)) * 2 <= len(first):
         minima.append(np.minimum(minima[-1][:-width], minima[-1][width:]))
-    step = steps["step"].to_numpy()
-    at = place[steps["stretch"].to_numpy()] + 1
+    at = place[stretch] + 1
     for level in range(len(minima) - 1, -1, -1):
         fits = at + (1 << level) <= len(first)
         here = minima[level][np.where(fits, at, 0)]

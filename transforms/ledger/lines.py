@@ -9,12 +9,14 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
+from transforms.alike import heads, looked_up
 from transforms.ledger.timeline import DAY_MS, instant_ms, ms, pack
 
 REACH_DAYS = 14
 """How far one fact bears on another. The rows of a day rest on no evidence farther away than
 this, so that they are the same whichever days are derived together."""
 REACH_MS = REACH_DAYS * DAY_MS
+WRITER = ("cluster", "run", "job_id")
 
 
 def attempt_lines(run_attempts: pl.DataFrame, horizon: datetime) -> pl.DataFrame:
@@ -80,26 +82,39 @@ def on_lines(rows: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
     Rows that belong to no attempt are left out.
     """
     held = lines.filter(pl.col("started").is_not_null())
-    spans, writers = _writers(rows.select("cluster", "run", "job_id").unique(), held)
+    names, counts = heads(rows, WRITER)
+    spans, writers = _writers(names.unique(), held)
     instants = [n for n, t in rows.schema.items() if isinstance(t, pl.Datetime)]
-    found = rows.with_columns(instant_ms(n) for n in instants).join(
-        writers, on=["cluster", "run", "job_id"], how="inner"
-    )
+    found = rows.with_columns(*(instant_ms(n) for n in instants), looked_up(names, counts, writers))
+    if found["writer"].null_count():
+        found = found.drop_nulls("writer")
     if found.is_empty():
         return found.rename({"writer": "line"})
-    far = np.iinfo(np.int64).max
     writer, began = found["writer"].to_numpy(), found["began"].to_numpy()
-    position = np.searchsorted(
-        pack(spans["writer"], spans["started"]), pack(writer, began), side="right"
-    )
-    before, after = np.maximum(position - 1, 0), np.minimum(position, len(spans) - 1)
+    position = _count_until(pack(spans["writer"], spans["started"]), pack(writer, began))
+    before = np.maximum(position - 1, 0)
     owner, started, ended = (spans[n].to_numpy() for n in ("writer", "started", "ended"))
-    since = np.where(owner[before] == writer, np.maximum(began - ended[before], 0), far)
-    until = np.where(
-        (owner[after] == writer) & (position < len(spans)), started[after] - began, far
-    )
-    nearest = np.where(since <= until, before, after)
+    outside = np.flatnonzero((owner[before] != writer) | (began >= ended[before]))
+    nearest = before
+    if len(outside):
+        far = np.iinfo(np.int64).max
+        writer, began, position = writer[outside], began[outside], position[outside]
+        before, after = before[outside], np.minimum(position, len(spans) - 1)
+        since = np.where(owner[before] == writer, np.maximum(began - ended[before], 0), far)
+        until = np.where(
+            (owner[after] == writer) & (position < len(spans)), started[after] - began, far
+        )
+        nearest[outside] = np.where(since <= until, before, after)
     return found.with_columns(line=spans["line"].gather(nearest)).drop("writer")
+
+
+def _count_until(marks: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """For each key how many of the sorted `marks` are no larger."""
+    if len(marks) < len(keys) and bool((keys[1:] >= keys[:-1]).all()):
+        # Keys in order: the few marks are looked up among them.
+        found = np.searchsorted(keys, marks, side="left")
+        return np.cumsum(np.bincount(found, minlength=len(keys) + 1)[:-1])
+    return np.searchsorted(marks, keys, side="right")
 
 
 def _writers(named: pl.DataFrame, held: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -143,4 +158,4 @@ def _writers(named: pl.DataFrame, held: pl.DataFrame) -> tuple[pl.DataFrame, pl.
             )
         )
     )
-    return spans, writers.select("cluster", "run", "job_id", "writer").drop_nulls("writer")
+    return spans, writers.select(*WRITER, "writer").drop_nulls("writer")

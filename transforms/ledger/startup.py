@@ -35,7 +35,7 @@ def launches(
     """
     signs = ("init", "data_wait", "eval", "detected")
     told = {
-        "steps": steps,
+        "steps": first_of_lines(steps),
         "checkpoints": checkpoints,
         "marks": marks.filter(pl.col("kind").is_in(signs)),
     }
@@ -56,7 +56,7 @@ def launches(
     )
     marked = closed(marks.filter(pl.col("kind") == "init"), steps, stops, held)
     begun = pl.concat([launch, silent, marked.with_columns(evidence=pl.lit("marks"))])
-    is_known = pl.col("line").is_in(steps["line"].unique().implode())
+    is_known = pl.col("line").is_in(first_of_lines(steps)["line"].implode())
     limit = _patience(steps, checkpoints, held, lines, stops).join(
         marks.filter(pl.col("kind") == "init", pl.col("ended").is_not_null()), on="line", how="anti"
     )
@@ -78,6 +78,8 @@ def closed(
     A start-up that fails is start-up until somebody notices (methods G-10), not a hang.
     """
     still = begun.filter(pl.col("ended").is_null()).select("line", "began").sort("began")
+    if still.is_empty():
+        return begun.select(BOUNDS)
     later = steps.select("line", next_step="began").sort("next_step")
     ends = (
         still.join_asof(
@@ -97,6 +99,12 @@ def closed(
     )
 
 
+def first_of_lines(steps: pl.DataFrame) -> pl.DataFrame:
+    """When each line's first step began, of steps sorted by line and begin."""
+    is_first = (pl.col("line") != pl.col("line").shift(1)).fill_null(True)
+    return steps.filter(is_first).select("line", "began")
+
+
 def _noticed(stops: pl.DataFrame) -> pl.DataFrame:
     return stops.group_by("line").agg(pl.col("detected_at").max())
 
@@ -110,6 +118,7 @@ def _patience(
 ) -> pl.DataFrame:
     """Until when a start-up that came to no step is believed to be one: line, limit."""
     restores = checkpoints.filter(pl.col("kind") == "restore")
+    steps = first_of_lines(steps)
     ready = (
         pl.concat([steps.select("line", "began"), restores.select("line", "began")])
         .group_by("line")

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from transforms.ledger.lines import REACH_MS
-from transforms.ledger.timeline import DAY_MS, pack, ranges
+from transforms.ledger.timeline import DAY_MS, midnights, pack, ranges, unpack
 
 IDEAL_STEPS = 200
 IDEAL_ORDER = 10
@@ -20,7 +20,23 @@ def one_row_a_step(steps: pl.DataFrame) -> pl.DataFrame:
     Overlapping records of one step are one step, from the first begin to the last end. A later
     record of the same number, apart in time, is the step run again.
     """
-    ordered = steps.select("line", "step", "began", "ended").sort("line", "step", "began", "ended")
+    told = steps.select("line", "step", "began", "ended")
+    line, step, began, ended = (told[name].to_numpy() for name in told.columns)
+    keys = pack(line, began)
+    if (keys[1:] < keys[:-1]).any():
+        row = np.argsort(keys, kind="stable")
+        told, line, step, began, ended = told[row], line[row], step[row], began[row], ended[row]
+    # One writer tells one step after the other, or at least none twice: nothing to fold.
+    is_next = line[1:] != line[:-1]
+    in_turn = (began[1:] > began[:-1]) & (began[1:] >= ended[:-1])
+    if (in_turn | is_next).all() or ((step[1:] > step[:-1]) | is_next).all():
+        return told
+    return fold_steps(told)
+
+
+def fold_steps(steps: pl.DataFrame) -> pl.DataFrame:
+    """The same for rows in any order, whatever the ranks say: line, step, began, ended."""
+    ordered = steps.sort("line", "step", "began", "ended")
     if ordered.is_empty():
         return ordered
     line, step, began, ended = (ordered[name].to_numpy() for name in ordered.columns)
@@ -37,76 +53,93 @@ def one_row_a_step(steps: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def stretches(steps: pl.DataFrame, lines: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def stretches(steps: pl.DataFrame, lines: pl.DataFrame) -> tuple[np.ndarray, pl.DataFrame]:
     """Number the stretches of rising steps: an attempt, or its part up to a manual rollback.
 
-    Gives the steps with `stretch` (rising with the order in which the run lived them), and one
-    row per stretch: stretch, line, run_line, first_step, began.
+    Gives the number of each step's stretch (rising with the order in which the run lived them),
+    and one row per stretch: stretch, line, run_line, first_step, began.
     """
-    falls = (pl.col("step") <= pl.col("step").shift(1)) | (
-        pl.col("line") != pl.col("line").shift(1)
+    line, step = steps["line"].to_numpy(), steps["step"].to_numpy()
+    falls = np.ones(len(steps), bool)
+    falls[1:] = (step[1:] <= step[:-1]) | (line[1:] != line[:-1])
+    first = steps[np.flatnonzero(falls)]
+    table = first.select("line", first_step="step", began="began").with_columns(
+        stretch=pl.int_range(pl.len()), run_line=lines["run_line"].gather(first["line"])
     )
-    numbered = steps.with_columns(falls.fill_null(False).cum_sum().cast(pl.Int64).alias("stretch"))
-    table = (
-        numbered.group_by("stretch")
-        .agg(
-            pl.col("line").first(),
-            pl.col("step").first().alias("first_step"),
-            pl.col("began").min(),
-        )
-        .join(lines.select("line", "run_line"), on="line")
-        .sort("stretch")
-    )
-    return numbered, table
+    return np.cumsum(falls) - 1, table
 
 
-def ideal_ms(steps: pl.DataFrame, wanted: pl.DataFrame) -> pl.Series:
+def ideal_ms(
+    segment: np.ndarray, began: np.ndarray, took: np.ndarray, wanted: np.ndarray | slice
+) -> np.ndarray:
     """Ideal time of each wanted step (ms): 10th percentile of its run's first steps at its size.
 
-    Both frames have `segment` (run and GPU count) and `began`; `steps` has `took` too. First are
-    the 200 steps from the start of the run at that size, or, for a run older than the reach,
-    from the reach on: the same for all steps of a day, so that it cannot creep up with a fault
-    of that day.
+    `segment` numbers run and GPU count; `wanted` are rows of all three. First are the 200 steps
+    from the start of the run at that size, or, for a run older than the reach, from the reach on:
+    the same for all steps of a day, so that it cannot creep up with a fault of that day.
     """
-    ordered = steps.sort("segment", "began", "took")
-    keys = pack(ordered["segment"], ordered["began"])
-    day = pl.col("began") // DAY_MS
-    groups = wanted.select("segment", day.alias("day")).unique().sort("segment", "day")
+    keys = pack(segment, began)
+    in_order = bool((keys[1:] > keys[:-1]).all())
+    asked = keys[wanted]
+    if not in_order:
+        row = np.lexsort((took, keys))
+        keys, took = keys[row], took[row]
+    named, counts = _days_of(asked)
+    groups = named.unique().sort("segment", "day")
     midnight = groups["day"].to_numpy() * DAY_MS
     # One day less than the reach: a step may end on the day after it began.
     low = np.searchsorted(keys, pack(groups["segment"], midnight - REACH_MS + DAY_MS))
     high = np.searchsorted(keys, pack(groups["segment"], midnight + REACH_MS))
     row, nth = ranges(np.minimum(high - low, IDEAL_STEPS))
     ideals = (
-        pl.DataFrame({"row": row, "took": ordered["took"].gather(low[row] + nth)})
+        pl.DataFrame({"row": row, "took": took[low[row] + nth]})
         .group_by("row")
         .agg(pl.col("took").sort().get((pl.len() - 1) // IDEAL_ORDER).alias("ideal"))
         .sort("row")
     )
-    named = groups.with_columns(ideals["ideal"])
-    return wanted.select("segment", day.alias("day")).join(
-        named, on=["segment", "day"], how="left", maintain_order="left"
-    )["ideal"]
+    known = named.join(
+        groups.with_columns(ideals["ideal"]),
+        on=["segment", "day"],
+        how="left",
+        maintain_order="left",
+    )
+    return np.repeat(known["ideal"].to_numpy(), counts)
 
 
-def is_provisional(steps: pl.DataFrame, lines: pl.DataFrame, saves: pl.DataFrame) -> pl.Series:
+def _days_of(keys: np.ndarray) -> tuple[pl.DataFrame, np.ndarray]:
+    """Segment and UTC day of the packed keys of steps, once for each stretch that shares them."""
+    if bool((keys[1:] >= keys[:-1]).all()):  # in order: only the midnights are looked up
+        starts = np.searchsorted(keys, midnights(keys))
+        starts = np.unique(np.append(0, starts))[: None if len(keys) else 0]
+        starts = starts[starts < len(keys)]
+    else:
+        segment, at = unpack(keys)
+        day = at // DAY_MS
+        starts = np.flatnonzero(np.append(True, (np.diff(segment) != 0) | (np.diff(day) != 0)))
+    segment, at = unpack(keys[starts])
+    named = pl.DataFrame({"segment": segment, "day": at // DAY_MS})
+    return named, np.diff(starts, append=len(keys))
+
+
+def is_provisional(
+    run: np.ndarray, began: np.ndarray, ended: np.ndarray, lines: pl.DataFrame, saves: pl.DataFrame
+) -> np.ndarray:
     """True for steps of a live run that no durable checkpoint holds yet.
 
-    `steps` has run_line, began and ended; `saves` (durable ones) has run_line and began. A
-    checkpoint holds the steps that ended before it began.
+    `run` is each step's run_line; `saves` (durable ones) has run_line and began. A checkpoint
+    holds the steps that ended before it began.
     """
-    live = (
-        lines.filter("is_open").group_by("run_line").agg(pl.col("started").min().alias("live_from"))
-    )
-    held = (
-        saves.select("run_line", pl.col("began").alias("saved")).unique().sort("run_line", "saved")
-    )
+    unsaved = np.zeros(len(run), bool)
+    is_open = lines.filter("is_open")
+    if is_open.is_empty():
+        return unsaved
+    first_live = np.full(int(lines["run_line"].to_numpy().max()) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(first_live, is_open["run_line"].to_numpy(), is_open["started"].to_numpy())
+    held = saves.select("run_line", saved="began").unique().sort("run_line", "saved")
     keys = pack(held["run_line"], held["saved"])
-    position = np.searchsorted(keys, pack(steps["run_line"], steps["ended"]))
+    reach = began // DAY_MS * DAY_MS + REACH_MS
+    live = np.flatnonzero(first_live[run] < reach)
+    position = np.searchsorted(keys, pack(run[live], ended[live]))
     padded = np.append(keys, np.iinfo(np.int64).max)
-    limit = pack(steps["run_line"], steps["began"].to_numpy() // DAY_MS * DAY_MS + REACH_MS)
-    unsaved = padded[position] >= limit
-    is_live = steps.join(live, on="run_line", how="left", maintain_order="left").select(
-        pl.col("live_from") < pl.col("began") // DAY_MS * DAY_MS + REACH_MS
-    )["live_from"]
-    return is_live.fill_null(False) & pl.Series(unsaved)
+    unsaved[live] = padded[position] >= pack(run[live], reach[live])
+    return unsaved

@@ -24,7 +24,7 @@ BOUNDS = ("line", "began", "ended")
 
 def instant_ms(column: str) -> pl.Expr:
     """An instant as whole milliseconds since 1970, cut down, never rounded."""
-    return pl.col(column).dt.truncate("1ms").dt.epoch("ms")
+    return pl.col(column).dt.epoch("us") // 1000
 
 
 def ms(at: datetime) -> int:
@@ -35,6 +35,24 @@ def ms(at: datetime) -> int:
 def pack(line: pl.Series | np.ndarray, at: pl.Series | np.ndarray) -> np.ndarray:
     """Sortable keys of (line, instant)."""
     return (np.asarray(line, np.int64) << _BITS) | np.asarray(at, np.int64)
+
+
+def unpack(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lines and the instants of packed keys."""
+    return keys >> _BITS, keys & ((1 << _BITS) - 1)
+
+
+def midnights(keys: np.ndarray) -> np.ndarray:
+    """Keys of every UTC midnight from the first to the last instant of each line of sorted keys."""
+    if not len(keys):
+        return keys
+    lines = np.arange(keys[0] >> _BITS, (keys[-1] >> _BITS) + 1)
+    starts = np.searchsorted(keys, lines << _BITS)
+    ends = np.append(starts[1:], len(keys))
+    lines, starts, ends = (found[ends > starts] for found in (lines, starts, ends))
+    first, last = (unpack(keys[at])[1] // DAY_MS for at in (starts, ends - 1))
+    row, nth = ranges(last - first + 1)
+    return pack(lines[row], (first[row] + nth) * DAY_MS)
 
 
 def instants(keys: np.ndarray) -> pl.Series:
@@ -73,7 +91,8 @@ def sweep(levels: Sequence[pl.DataFrame]) -> pl.DataFrame:
         return claims
     began = pack(claims["line"], claims["began"])
     ended = pack(claims["line"], claims["ended"])
-    marks = np.unique(np.concatenate([began, ended]))
+    marks = np.sort(np.concatenate([began, ended]))
+    marks = marks[np.diff(marks, prepend=-1) != 0]
     winner = np.full(len(marks), -1, np.int64)
     first = 0
     for level in settled:

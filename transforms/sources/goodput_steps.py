@@ -5,7 +5,12 @@ a crash it comes an hour late. So the end is guessed as the median step of the r
 follows, where the process starts anew, where step numbers do not rise, and after a silence.
 """
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 SPANS = {
     "tpu_init": "init",
@@ -13,65 +18,148 @@ SPANS = {
     "data_loading": "data_wait",
     "custom_badput_event": "eval",
 }
+ANEW = ("job_start", "tpu_init_begin", "training_prep_begin")
 SILENCE_STEPS = 10
 SILENCE_US = 60_000_000
 """A gap is a silence beyond ten median steps and a minute, whatever entries lie in it apart."""
 
 
-def timed_steps(moments: pl.DataFrame, spans: pl.DataFrame, saved: pl.DataFrame) -> pl.DataFrame:
-    """Steps among the moments of each run, with `ended`; all frames have `run`.
+def timed_steps(
+    steps: pl.DataFrame, moments: pl.DataFrame, spans: pl.DataFrame, saved: pl.DataFrame
+) -> pl.DataFrame:
+    """Give the steps (line_no, run, step, at in us since 1970) their `ended` (us); by run and time.
 
-    `spans` and `saved` have began and ended: time within a step that other entries explain.
+    All frames have `run`. `moments` have event, at and line_no; `spans` and `saved` began and
+    ended: time within a step that other entries explain.
     """
-    anew = ["job_start", "tpu_init_begin", "training_prep_begin"]
-    turns = moments.filter(pl.col("event").is_in(["step", "job_end", *anew]))
-    restores = saved.filter(pl.col("kind") == "restore").select("run", "at", "line_no")
-    ordered = (
-        pl.concat([turns, restores.with_columns(event=pl.lit("restore"))], how="diagonal")
-        .sort("run", "at", "line_no")
-        .with_columns(
-            pl.col("event", "step", "at").shift(-1).over("run").name.prefix("next_"),
-            turn=pl.int_range(pl.len()),
-        )
-        .with_columns(gap=(pl.col("next_at") - pl.col("at")).dt.total_microseconds())
-    )
-    is_next = (pl.col("next_event") == "step") & (pl.col("next_step") > pl.col("step"))
-    follows = is_next | (pl.col("next_event") == "job_end")
-    steps = ordered.filter(pl.col("event") == "step").with_columns(
-        follows=follows.fill_null(False),
-        usual=pl.col("gap")
-        .filter(is_next)
-        .quantile(0.5, "lower")
-        .over("run")
-        .fill_null(0)
-        .cast(pl.Int64),
-    )
-    explained = _explained(steps, spans, saved)
-    silent = pl.col("gap") - pl.col("explained") > pl.max_horizontal(
-        SILENCE_STEPS * pl.col("usual"), SILENCE_US
-    )
-    guess = pl.min_horizontal("usual", "gap")
-    took = pl.when(pl.col("follows") & ~silent).then("gap").otherwise(guess)
+    if steps.is_empty():
+        return steps.with_columns(ended=pl.col("at"))
+    runs = steps.select(pl.col("run").unique().sort()).with_columns(number=pl.int_range(pl.len()))
+    number = _numbers(steps["run"], runs)
+    at, line_no = steps["at"].to_numpy(), steps["line_no"].to_numpy()
+    if not _in_order(number, at, line_no):
+        order = np.lexsort((line_no, at, number))
+        steps, number, at, line_no = steps[order], number[order], at[order], line_no[order]
+    step = steps["step"].to_numpy()
+    axis = _Axis.of(number, at)
+    is_next = np.zeros(len(at), bool)
+    is_next[:-1] = (number[1:] == number[:-1]) & (step[1:] > step[:-1])
+    next_at = np.full(len(at), -1)
+    next_at[:-1] = np.where(number[1:] == number[:-1], at[1:], -1)
+    follows = is_next.copy()
+    turns = _turns(moments, saved, runs)
+    ahead = axis.count_before(turns["number"], turns["at"], turns["line_no"], line_no) - 1
+    told = (ahead >= 0) & (number[ahead] == turns["number"].to_numpy())
+    told[1:] &= ahead[1:] != ahead[:-1]  # of several the first
+    row = ahead[told]
+    is_next[row] = False
+    next_at[row] = turns["at"].to_numpy()[told]
+    follows[row] = turns["is_end"].to_numpy()[told]
+    gap = np.where(next_at >= 0, next_at - at, -1)
+    usual = _usual(number, gap, is_next, len(runs))[number]
+    silence = gap - _explained(spans, saved, runs, axis, number, next_at)
+    is_silent = silence > np.maximum(SILENCE_STEPS * usual, SILENCE_US)
+    guess = np.where(gap >= 0, np.minimum(usual, gap), usual)
+    took = np.where(follows & ~is_silent, gap, guess)
+    return steps.with_columns(ended=pl.Series(at + took))
+
+
+class _Axis:
+    """The times of all runs one after the other on one axis of whole numbers."""
+
+    def __init__(self, keys: Ints, low: Ints, width: Ints) -> None:
+        self.keys, self._low, self._width = keys, low, width
+        self._base = np.cumsum(width + 3) - width - 3
+
+    @classmethod
+    def of(cls, number: Ints, at: Ints) -> "_Axis":
+        """From the steps' runs and times, sorted by both."""
+        starts = np.flatnonzero(np.append(True, number[1:] != number[:-1]))
+        low, high = at[starts], at[np.append(starts[1:], len(at)) - 1]
+        axis = cls(np.empty(0, np.int64), low, high - low)
+        axis.keys = axis.place(number, at)
+        return axis
+
+    def place(self, number: Ints, at: Ints) -> Ints:
+        """Where a run's instant lies; one outside its steps lies right beside them."""
+        within = np.clip(at - self._low[number], -1, self._width[number] + 1)
+        return self._base[number] + within + 1
+
+    def count_before(
+        self, number: pl.Series, at: pl.Series, line_no: pl.Series, lines: Ints
+    ) -> Ints:
+        """How many steps lie before each entry: by run, time, then line."""
+        key = self.place(number.to_numpy(), at.to_numpy())
+        low, high = (np.searchsorted(self.keys, key, side=side) for side in ("left", "right"))
+        tied = np.flatnonzero(high > low)
+        # Steps of one instant stand in the order of their lines.
+        counts = high[tied] - low[tied]
+        entry = np.repeat(tied, counts)
+        step = np.arange(len(entry)) - np.repeat(np.cumsum(counts) - counts, counts) + low[entry]
+        np.add.at(low, entry, lines[step] < line_no.to_numpy()[entry])
+        return low
+
+
+def _turns(moments: pl.DataFrame, saved: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
+    """What may follow a step other than a step, in order: number, at (us), line_no, is_end."""
+    ends = moments.filter(pl.col("event").is_in(["job_end", *ANEW]))
+    restores = saved.filter(pl.col("kind") == "restore").with_columns(event=pl.lit("restore"))
     return (
-        steps.join(explained, on="turn", how="left")
-        .with_columns(pl.col("explained").fill_null(0))
-        .with_columns(ended=pl.col("at") + pl.duration(microseconds=took))
+        pl.concat([frame.select("run", "event", "at", "line_no") for frame in (ends, restores)])
+        .join(runs, on="run")
+        .select(
+            "number",
+            pl.col("at").dt.epoch("us"),
+            "line_no",
+            is_end=pl.col("event") == "job_end",
+        )
+        .sort("number", "at", "line_no")
     )
 
 
-def _explained(steps: pl.DataFrame, spans: pl.DataFrame, saved: pl.DataFrame) -> pl.DataFrame:
-    """How much of each step other entries account for: turn, explained (us)."""
-    claims = pl.concat([frame.select("run", "began", "ended") for frame in (spans, saved)])
-    lasting = claims.drop_nulls("ended").sort("run", "began", "ended")
-    return (
-        lasting.sort("began")
-        .join_asof(
-            steps.select("run", "turn", "at", "next_at").sort("at"),
-            left_on="began", right_on="at", by="run", check_sortedness=False,
-        )
-        .drop_nulls("turn")
-        .with_columns(until=pl.min_horizontal("ended", "next_at"))
-        .filter(pl.col("until") > pl.col("began"))
-        .group_by("turn")
-        .agg((pl.col("until") - pl.col("began")).dt.total_microseconds().sum().alias("explained"))
-    )  # fmt: skip
+def _usual(number: Ints, gap: Ints, is_next: Bools, runs: int) -> Ints:
+    """The median (of two the lower) time from step to step of each run; 0 without any."""
+    medians = (
+        pl.DataFrame({"number": number[is_next], "gap": gap[is_next]})
+        .group_by("number")
+        .agg(pl.col("gap").quantile(0.5, "lower").cast(pl.Int64))
+    )
+    usual = np.zeros(runs, np.int64)
+    usual[medians["number"].to_numpy()] = medians["gap"].to_numpy()
+    return usual
+
+
+def _explained(
+    spans: pl.DataFrame,
+    saved: pl.DataFrame,
+    runs: pl.DataFrame,
+    axis: _Axis,
+    number: Ints,
+    next_at: Ints,
+) -> Ints:
+    """How much of each step other entries account for (us): each what began during it."""
+    explained = np.zeros(len(number), np.int64)
+    lasting = (
+        pl.concat([frame.select("run", "began", "ended") for frame in (spans, saved)])
+        .drop_nulls("ended")
+        .join(runs, on="run")
+    )
+    of = lasting["number"].to_numpy()
+    began, ended = (lasting[name].dt.epoch("us").to_numpy() for name in ("began", "ended"))
+    row = np.searchsorted(axis.keys, axis.place(of, began), side="right") - 1
+    limit = np.where(next_at[row] >= 0, np.minimum(ended, next_at[row]), ended)
+    counts = (row >= 0) & (number[row] == of) & (limit > began)
+    np.add.at(explained, row[counts], (limit - began)[counts])
+    return explained
+
+
+def _numbers(run: pl.Series, runs: pl.DataFrame) -> Ints:
+    if len(runs) == 1:
+        return np.zeros(len(run), np.int64)
+    return run.to_frame("run").join(runs, on="run", how="left", maintain_order="left")["number"].to_numpy()  # fmt: skip
+
+
+def _in_order(number: Ints, at: Ints, line_no: npt.NDArray[np.uint32]) -> bool:
+    same = number[1:] == number[:-1]
+    later = (at[1:] > at[:-1]) | ((at[1:] == at[:-1]) & (line_no[1:] > line_no[:-1]))
+    return bool(((number[1:] > number[:-1]) | (same & later)).all())

@@ -16,11 +16,13 @@ median steps and a minute that no other entry explains), it took the median step
 
 import json
 
+import numpy as np
 import polars as pl
 
+from transforms.alike import heads
+from transforms.sources import step_lines
 from transforms.sources.base import Origin, Parsed, Source, rejects
 from transforms.sources.goodput_steps import SPANS, timed_steps
-from transforms.sources.text import numbered_lines
 from transforms.sources.train_fields import boolean, duration_us, instant, integer, raw_fields, text
 from transforms.sources.train_pairs import paired
 from transforms.tables.observed import CHECKPOINTS, MARK_KINDS, RUN_MARKS, STEPS
@@ -52,9 +54,14 @@ _ATTEMPT = ("cluster", "run", "job_id", "restart")
 
 def parse(data: bytes, origin: Origin) -> Parsed:
     """Read steps, checkpoints and marks; see the module's docstring for the format."""
-    lines = numbered_lines(data).filter(~pl.col("line").str.contains(r"^\s*$"))
-    raw = _entries(lines)
-    saved, moments, broken = _judged(raw, origin)
+    steps, rest = step_lines.read(data, _STEP_FIELDS)
+    steps = steps.rename({"job": "run"})
+    lines = rest.filter(~pl.col("line").str.contains(r"^\s*$"))
+    saved, moments, broken = _judged(_entries(lines), origin, steps["run"])
+    is_step = pl.col("event") == "step"
+    others = moments.filter(is_step).with_columns(pl.col("at").dt.epoch("us"))
+    steps = pl.concat([steps, others.select(steps.columns)]).sort("line_no")
+    moments = moments.filter(~is_step)
     started = (
         moments.filter(pl.col("event") == "job_start")
         .sort("run", "at", "line_no")
@@ -64,19 +71,19 @@ def parse(data: bytes, origin: Origin) -> Parsed:
         .sort("at")
     )
     moments, saved = (_on_attempts(rows, started, origin) for rows in (moments, saved))
-    is_instant = pl.col("event").is_in(["job_start", "job_end", "step"])
-    spans, lonely = paired(moments.filter(~is_instant))
-    steps = timed_steps(moments, spans, saved)
+    spans, lonely = paired(moments.filter(~pl.col("event").is_in(["job_start", "job_end"])))
+    steps = timed_steps(steps, moments, spans, saved)
     refused = pl.concat([broken, lonely]).unique("line_no", keep="first").sort("line_no")
+    records = len(lines) + len(steps) - len(others)
     return Parsed(
         frames={
-            STEPS.name: _steps(steps, origin),
+            STEPS.name: _steps(steps, started, origin),
             CHECKPOINTS.name: _checkpoints(saved, origin),
             RUN_MARKS.name: _marks(moments, spans, origin),
         },
         rejects=rejects(list(refused.iter_rows())),
-        records=len(lines),
-        accepted=len(lines) - len(refused),
+        records=records,
+        accepted=records - len(refused),
         rejected=len(refused),
     )
 
@@ -89,8 +96,13 @@ def _entries(lines: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([other, step], how="diagonal").sort("line_no")
 
 
-def _judged(raw: pl.DataFrame, origin: Origin) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Split entries into checkpoints (timed), moments (run, event, at) and refused lines."""
+def _judged(
+    raw: pl.DataFrame, origin: Origin, others: pl.Series
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Split entries into checkpoints (timed), moments (run, event, at) and refused lines.
+
+    `others` are the jobs of entries that were read before.
+    """
     told = [name for name in _MOMENTS if name in raw.columns]
     kind = text("event_type").replace_strict(_SPLITS, default=None, return_dtype=pl.String)
     is_save = pl.col("event_type").is_not_null()
@@ -109,7 +121,7 @@ def _judged(raw: pl.DataFrame, origin: Origin) -> tuple[pl.DataFrame, pl.DataFra
         pl.coalesce(instant(name) for name in told).alias("at"),
         *(_stall(kind, parts) for kind, parts in _PARTS.items()),
     )  # fmt: skip
-    names = typed["run"].drop_nulls().unique()
+    names = pl.concat([typed["run"].drop_nulls().unique(), others.unique()]).unique()
     only = names[0] if len(names) == 1 else None
     typed = typed.with_columns(
         run=pl.when(pl.col("job_name").is_null()).then(pl.lit(only, pl.String)).otherwise("run"),
@@ -181,12 +193,32 @@ def _on_attempts(rows: pl.DataFrame, started: pl.DataFrame, origin: Origin) -> p
     )
 
 
-def _steps(steps: pl.DataFrame, origin: Origin) -> pl.DataFrame:
-    return STEPS.conform(
-        steps.sort("line_no")
-        .with_columns(pl.lit(origin.file).alias("file"), began="at")
-        .select(STEPS.dtypes.names())
+def _steps(steps: pl.DataFrame, started: pl.DataFrame, origin: Origin) -> pl.DataFrame:
+    """`steps` are by run and time, so that each start of a run begins a stretch of them."""
+    runs, counts = heads(steps, ("run",))
+    stop = np.cumsum(counts)
+    at = steps["at"].to_numpy()
+    restart = np.zeros(len(steps), np.uint32)
+    for run, low, high in zip(runs["run"], stop - counts, stop, strict=True):
+        starts = started.filter(pl.col("run") == run)
+        passed = np.searchsorted(starts["at"].dt.epoch("us").to_numpy(), at[low:high], side="right")
+        numbers = np.append(0, starts["restart"].to_numpy())
+        restart[low:high] = numbers[passed]
+    rows = steps.select(
+        file=pl.lit(origin.file),
+        line_no="line_no",
+        cluster=pl.lit(origin.cluster),
+        run="run",
+        job_id=pl.lit(""),
+        restart=pl.Series(restart),
+        step="step",
+        began=pl.from_epoch("at", "us").dt.replace_time_zone("UTC"),
+        ended=pl.from_epoch("ended", "us").dt.replace_time_zone("UTC"),
+        tokens=pl.lit(None, pl.Int64),
     )
+    lines = rows["line_no"].to_numpy()
+    in_order = bool((lines[1:] >= lines[:-1]).all())
+    return STEPS.conform(rows if in_order else rows.sort("line_no"))
 
 
 def _checkpoints(saved: pl.DataFrame, origin: Origin) -> pl.DataFrame:
