@@ -77,7 +77,8 @@ def _steps(shapes: list[Shape], which: Ints, line_no: Ints, step: Ints, at: Ints
 
 
 def _left(data: bytes, odd: Ints) -> pl.DataFrame:
-    """The lines that are no shape: start, end and number of each in `odd`."""
+    """The lines that are no shape and not empty: start, end and number of each in `odd`."""
+    odd = odd[odd[:, 1] > odd[:, 0]]
     if not len(odd):
         return numbered_lines(b"").clear()
     text = b"\n".join(data[start:end] for start, end, _ in odd.tolist())
