@@ -49,6 +49,11 @@ def series(name: str, label_text: str | None) -> Series:
     labels = read_labels(label_text or "")
     if labels is None:
         return Series("unreadable", problem="labels cannot be read")
+    return labelled(name, labels)
+
+
+def labelled(name: str, labels: dict[str, str]) -> Series:
+    """Read one series from its sample name and its labels."""
     if name == NODE_NAMER:
         return Series("name", node=labels.get("nodename"))
     if name == SLOT_NAMER:

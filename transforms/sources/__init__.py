@@ -26,8 +26,10 @@ from transforms.sources import (
     nvrx_cycles,
     nvsentinel,
     opensm_log,
+    otlp_metrics,
     pbs_accounting,
     perfquery,
+    prometheus_json,
     prometheus_text,
     rasdaemon,
     redfish_log,
@@ -43,6 +45,7 @@ from transforms.sources import (
     torchtitan_log,
     train_log,
     ufm_events,
+    victoria_export,
 )
 from transforms.sources.base import Source
 
@@ -79,6 +82,9 @@ SOURCES: tuple[Source, ...] = (
     inventory.NODES_SOURCE,
     inventory.GPUS_SOURCE,
     prometheus_text.SOURCE,
+    prometheus_json.SOURCE,
+    victoria_export.SOURCE,
+    otlp_metrics.SOURCE,
     nvidia_smi.SOURCE,
     infiniband_sysfs.SOURCE,
     perfquery.SOURCE,
