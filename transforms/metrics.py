@@ -29,6 +29,7 @@ UNITS = {
     "flag": "",
     "code": "_code",
     "bits": "_bits",
+    "rpm": "_rpm",
 }
 """Unit to the ending of a metric's name. Counts and flags are named for what is counted."""
 

@@ -16,9 +16,11 @@ _LABEL = re.compile(
 _ESCAPE = re.compile(r'\\([\\"n])')
 _BARE_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.I)
 _PORT = re.compile(r":\d+$")
-_NODE_LABELS = ("Hostname", "hostname", "node", "nodename", "node_name", "instance")
+_NODE_LABELS = (
+    *("Hostname", "hostname", "node", "nodename", "node_name", "kubernetes_node", "instance"),
+)
 _UUID_LABELS = ("UUID", "uuid", "gpu_uuid")
-_SLOT_LABELS = ("gpu", "minor_number", "index")
+_SLOT_LABELS = ("gpu", "minor_number", "index", "gpu_id", "card")
 _NOWHERE = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0")
 
 NODE_NAMER = "node_uname_info"

@@ -71,13 +71,20 @@ ROWS: tuple[Row, ...] = (
     ecc("corrected", "aggregate", "total", "all", "DEV_ECC_SBE_AGG_TOTAL"),
     ecc("uncorrected", "aggregate", "total", "all", "DEV_ECC_DBE_AGG_TOTAL"),
     *(
-        ecc(corrected, lifetime, part, meaning)
+        ecc(
+            corrected,
+            lifetime,
+            part,
+            meaning,
+            dcgm
+            and f"DEV_ECC_{'SBE' if corrected == 'corrected' else 'DBE'}_{lifetime[:3].upper()}_{dcgm}",
+        )
         for corrected in ("corrected", "uncorrected")
         for lifetime in ("volatile", "aggregate")
-        for part, meaning in (
-            ("device_memory", "device memory"),
-            ("dram", "DRAM"),
-            ("sram", "SRAM"),
+        for part, meaning, dcgm in (
+            ("device_memory", "device memory", "DEV"),
+            ("dram", "DRAM", ""),
+            ("sram", "SRAM", ""),
         )
     ),
     *(
@@ -160,6 +167,16 @@ ROWS: tuple[Row, ...] = (
     count("nvlink_crc_flit_errors", "NVLink CRC", "DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL"),
     count("nvlink_crc_data_errors", "NVLink CRC", "DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL"),
     count("nvlink_replays", "NVLink replays", "DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL"),
+    *(
+        count(f"nvlink_{name}", meaning, f"DEV_NVLINK_COUNT_{field}")
+        for name, meaning, field in (
+            ("links_recovered", "NVLink 5 links that came back", "LINK_RECOVERY_SUCCESSFUL_EVENTS"),
+            ("links_not_recovered", "NVLink 5 links that did not", "LINK_RECOVERY_FAILED_EVENTS"),
+            ("rx_errors", "NVLink 5 packets received damaged", "RX_ERRORS"),
+            ("symbol_errors", "NVLink 5 symbols in error", "RX_SYMBOL_ERRORS"),
+            ("effective_errors", "NVLink 5 errors left after correction", "EFFECTIVE_ERRORS"),
+        )
+    ),
     count("nvlink_recoveries", "NVLink retrained", "DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL"),
     *(
         gpu(name, "count", "gauge", meaning, LANES, dcgm, smi)

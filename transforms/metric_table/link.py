@@ -160,6 +160,9 @@ ROWS: tuple[Row, ...] = (
         "transmit_drop_total",
         fabric="counters/port_xmit_discards PortXmitDiscards XmtDiscards",
     ),
+    _errors("rx_frame_errors", "received misaligned", net="receive_frame_total"),
+    _errors("rx_fifo_errors", "received faster than taken", net="receive_fifo_total"),
+    _errors("tx_carrier_errors", "link lost while sending", net="transmit_carrier_total"),
     _errors(
         "rx_constraint_errors",
         "refused",

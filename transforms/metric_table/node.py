@@ -202,4 +202,41 @@ ROWS: tuple[Row, ...] = (
         high=10.0,
         reduce="max",
     ),
+    *(
+        _node(name, "count", "gauge", meaning, source, **TOTAL)
+        for name, meaning, source in (
+            ("fan_alarms", "fans past a limit", "hwmon_fan_alarm"),
+            ("voltage_alarms", "voltages past a limit", "hwmon_in_alarm"),
+            ("multipath_failed_paths", "failed paths to disks", "dmmultipath_device_paths_failed"),
+            ("bond_links", "links of bonded interfaces", "bonding_slaves"),
+            ("bond_links_up", "of those, the ones that work", "bonding_active"),
+        )
+    ),
+    *(
+        _node(name, "count", "gauge", meaning, source, where=where, **TOTAL)
+        for name, meaning, source, where in (
+            ("units_failed", "services that failed", "systemd_unit_state", ("state", "failed")),
+            ("zfs_pools_degraded", "ZFS pools", "zfs_zpool_state", ("state", "degraded")),
+            ("zfs_pools_faulted", "ZFS pools", "zfs_zpool_state", ("state", "faulted")),
+        )
+    ),
+    *(
+        _node(name, "count", "counter", meaning, source)
+        for name, meaning, source in (
+            ("nfs_retransmits", "NFS calls sent again", "nfs_rpc_retransmissions_total"),
+            ("tcp_retransmits", "TCP segments sent again", "netstat_Tcp_RetransSegs"),
+            ("tcp_segments_sent", "TCP segments sent", "netstat_Tcp_OutSegs"),
+            ("major_page_faults", "pages read from disk", "vmstat_pgmajfault"),
+        )
+    ),
+    _node(
+        "pressure_irq_stalled_s",
+        "s",
+        "counter",
+        "every task waited for interrupts",
+        "pressure_irq_stalled_seconds_total",
+    ),
+    _node("cpus_online", "count", "gauge", "CPUs in use", "cpu_online", **TOTAL),
+    _node("swap_total_bytes", "bytes", "gauge", "swap", "memory_SwapTotal_bytes"),
+    _node("swap_free_bytes", "bytes", "gauge", "swap free", "memory_SwapFree_bytes"),
 )
