@@ -20,7 +20,7 @@ ORIGIN = Origin(file="scrape", modified=datetime(2026, 3, 15, tzinfo=UTC), node=
 # Real scrape: (samples, known, missing, names, unknown).
 REAL = {
     "dcgm_exporter-a800-mig-excerpt.metrics": (48, 48, 0, 0, 0),
-    "node_exporter.metrics": (3027, 140, 0, 0, 2887),
+    "node_exporter.metrics": (3027, 169, 0, 0, 2858),
     "nvidia_gpu_exporter-h100-mig-load.metrics": (128, 98, 0, 1, 29),
     "nvidia_gpu_exporter-h200-load.metrics": (139, 108, 0, 1, 30),
 }
