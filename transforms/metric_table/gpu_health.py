@@ -144,6 +144,7 @@ ROWS: tuple[Row, ...] = (
     ),
     flag("channel_repair_pending", "a reset repairs a channel", "", "ecc.channel_repair_pending"),
     flag("tpc_repair_pending", "a reset repairs a TPC", "", "ecc.tpc_repair_pending"),
+    flag("unrepairable_memory", "memory that no repair is left for", ""),
     flag("reset_required", "of no use until reset", "", "reset_status.reset_required"),
     flag(
         "drain_and_reset_recommended",

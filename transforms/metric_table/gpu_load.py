@@ -53,6 +53,7 @@ ROWS: tuple[Row, ...] = (
     power("power", "power draw as the driver averages it", "DEV_POWER_USAGE", "power.draw"),
     power("power_instant", "power draw now", "DEV_POWER_USAGE_INSTANT", "power.draw.instant"),
     power("power_average", "power draw, last second", "", "power.draw.average"),
+    power("memory_power", "power draw of the memory", "", ""),
     power("power_limit", "power limit asked for", "DEV_POWER_MGMT_LIMIT", "power.limit"),
     power(
         "power_limit_enforced",

@@ -66,8 +66,14 @@ _PLACED = pl.Schema(
 def parse(data: bytes, origin: Origin) -> Parsed:
     """Values and boards of every whole <gpu>; the rest of a broken document is one refusal."""
     text = decode(data)
+    return read_queries(*documents(text), text, origin)
+
+
+def read_queries(
+    queries: list[Query], bad: list[tuple[int, str]], text: str, origin: Origin
+) -> Parsed:
+    """What queries say, however they were spelled; `bad` stands outside of them."""
     lines = text.split("\n")
-    queries, bad = documents(text)
     times, untimed = _times(queries, origin)
     placed, told, nameless = _contents(queries)
     boards, refused = _boards(placed.join(times, on="document"), origin, lines)

@@ -121,6 +121,8 @@ MEASURED: dict[str, str] = {
     },
     "ecc_errors/channel_repair_pending": "channel_repair_pending",
     "ecc_errors/tpc_repair_pending": "tpc_repair_pending",
+    "ecc_errors/unrepairable_memory": "unrepairable_memory",
+    "gpu_memory_power_readings/average_power_draw": "memory_power_w",
     "retired_pages/multiple_single_bit_retirement/retired_count": "retired_pages_sbe",
     "retired_pages/double_bit_retirement/retired_count": "retired_pages_dbe",
     "retired_pages/pending_retirement": "retirement_pending",
@@ -143,7 +145,16 @@ MEASURED_OF_MIG: dict[str, str] = {
 
 PASSED = (
     # who and what it is
-    *("product_", "serial", "uuid", "minor_number", "vbios_version", "multigpu_board", "board_"),
+    *(
+        "product_",
+        "serial",
+        "uuid",
+        "pdi",
+        "minor_number",
+        "vbios_version",
+        "multigpu_board",
+        "board_",
+    ),
     *("gpu_part_number", "gpu_fru_part_number", "gpu_module_id", "platformInfo", "inforom_"),
     *("gsp_firmware_version", "pci/pci_b", "pci/pci_d", "pci/pci_s", "pci/atomic_caps"),
     *("display_mode", "fabric/clusterUuid", "index", "gpu_instance_id", "compute_instance_id"),
