@@ -39,7 +39,10 @@ _SHORTEST_US = 60 * SECOND_US
 """The bar's clock has whole seconds: over a minute they are off by a sixtieth."""
 
 NO_TIMES = "trainer_state.json has steps but no times: give the console log, with log_level info"
-NO_START = "bar without a stamp on `Running training`: run with log_level info"
+NO_START = (
+    "bar without a time stamp on `Running training`: run with log_level info, or let the launcher "
+    "write times (transformers 5 writes none)"
+)
 
 
 @dataclass
@@ -85,7 +88,7 @@ def parse(data: bytes, origin: Origin) -> Parsed:
             latest = at
         elif _DONE.search(line):
             at = latest  # its stamp stands on a line of its own before it
-        if (states := list(_BAR.finditer(line))) and not _move(run, bar, line_no, states):
+        if (states := list(_BAR.finditer(line))) and not _move(run, bar, line_no, states, at):
             refused.append((line_no, NO_START, line))
         else:
             used += bool(states) | _message(run, bar, line_no, line, at)
@@ -101,15 +104,22 @@ def parse(data: bytes, origin: Origin) -> Parsed:
     )
 
 
-def _move(run: ConsoleRun, bar: _Bar, line_no: int, states: list[re.Match[str]]) -> bool:
-    """The bar moved on; false if nobody knows when it began. Other bars are none of ours."""
-    for state in states:
+def _move(
+    run: ConsoleRun, bar: _Bar, line_no: int, states: list[re.Match[str]], stamp: int | None
+) -> bool:
+    """The bar moved on; false if nobody knows when it began. Other bars are none of ours.
+
+    The `stamp` of the line, if it has one, tells the part of a second that its last state cuts off.
+    """
+    for nth, state in enumerate(states, 1):
         step, last, hours, minutes, seconds = (int(part or 0) for part in state.groups())
         if last != bar.last or step > last:
             continue
         if bar.began is None:
             return False
         at = bar.began + (hours * 3600 + minutes * 60 + seconds) * SECOND_US
+        if stamp is not None and nth == len(states):
+            at = max(at, min(stamp, at + SECOND_US - 1))
         if step == bar.told_step:
             # Shown again later: what went by since was no step, but a start, a save, an evaluation.
             bar.told_at = bar.at = max(at, bar.at)
@@ -142,6 +152,7 @@ def _message(run: ConsoleRun, bar: _Bar, line_no: int, line: str, at: int | None
         bar.tell(run, line_no)
         run.told.checkpoint(run.who, line_no, "save", int(save[1]), at, at)
     elif _DONE.search(line):
+        bar.at = max(bar.at, min(at, bar.at + SECOND_US - 1))  # the part of a second after the last
         bar.tell(run, line_no)
         run.ends(line_no, "finished", at)
     else:

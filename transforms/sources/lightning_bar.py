@@ -129,8 +129,11 @@ class Bar:
         step, last_at = self._last
         if event.epoch_step > self._told[0] and step <= event.epoch_step:
             self.tell(event.line_no)
+            is_untold = self._told[0] < step == event.epoch_step
             step, last_at = event.epoch_step, max(epoch_at, self._told[1])
-            self._last = self._told = (step, last_at)
+            self._last = (step, last_at)
+            if not is_untold:  # an epoch of less than a second is told with what follows it
+                self._told = self._last
         if event.step == step and at - last_at >= _PAUSE_US:
             self.tell(event.line_no)
             self._last = self._told = (step, at)
