@@ -1,0 +1,211 @@
+"""The goodput of long runs beside ml-goodput-measurement's, on the same entries in the same run.
+
+    pip install ml-goodput-measurement
+    python tests/bench/goodput.py                  a million steps, and five runs with an outage
+    python tests/bench/goodput.py --lake MILLIONS  that many steps in a lake, derived in flat memory
+
+The peer is given its entries as objects that are already read, through the reader that its
+calculator takes; ours is told apart into reading the lines and drawing the ledger. CPU-seconds,
+medians of three. Nothing here fails a test.
+"""
+
+import importlib.metadata
+import json
+import logging
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from test_ml_goodput import JOB, story
+
+from flows.derive import derive
+from flows.lake import Lake
+from transforms import incidents, runs, tables
+from transforms.ledger import gpu_accounts
+from transforms.recipes import Window
+from transforms.sources.base import Origin
+from transforms.sources.ml_goodput import SOURCE
+
+ORIGIN = Origin(file="bench", modified=datetime(2026, 3, 15, tzinfo=UTC))
+T0 = datetime(2026, 3, 2, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def entries(steps: int, step_s: float = 10.0, crashes: int = 100) -> list[dict[str, Any]]:
+    """A run of `steps` kept steps that saves every thousand and crashes now and then."""
+    told: list[dict[str, Any]] = []
+    now = T0.timestamp()
+
+    def say(**entry: Any) -> None:
+        told.append({"job_name": JOB, **entry})
+
+    step = 0
+    for crash in range(crashes + 1):
+        say(job_start_time=now)
+        say(tpu_init_start_time=now)
+        now += 60
+        say(tpu_init_end_time=now)
+        until = steps * (crash + 1) // (crashes + 1)
+        while step < until:
+            say(step_count=step, step_start_time=now)
+            now += step_s
+            step += 1
+            if step % 1000 == 0:
+                blocked = {"start_time": now - 2, "duration_secs": 1.5}
+                say(
+                    step=step, event_type="save", directory="gs://bucket/run", synchronous=True,
+                    reached_preemption=False, preemption_received_at=None,
+                    **{f"checkpoint_manager_blocking_{n}": v for n, v in blocked.items()},
+                    **{f"checkpointer_blocking_{n}": v for n, v in blocked.items()},
+                    wait_for_prev_start_time=now - 2, wait_for_prev_duration_secs=0.0,
+                    get_old_steps_start_time=now - 2, get_old_steps_duration_secs=0.0,
+                )  # fmt: skip
+        if crash < crashes:
+            now += 600
+            step -= 20
+    say(job_end_time=now)
+    return told
+
+
+class Held:
+    """What the peer's calculator reads entries from, when they need not come from a network."""
+
+    def __init__(self, told: list[dict[str, Any]]) -> None:
+        self.told = told
+
+    def read_cloud_logging_entries(self, **_: Any) -> tuple[list[dict[str, Any]], None]:
+        return self.told, None
+
+
+def peer(told: list[dict[str, Any]]) -> tuple[float, dict[str, Any], int]:
+    from ml_goodput_measurement.src.goodput import GoodputCalculator
+
+    with tempfile.TemporaryDirectory() as cache:
+        calculator = GoodputCalculator(JOB, "log", cloud_logger=Held(told), cache_dir=cache)
+        goodput, badput, _ = calculator.get_job_goodput(include_badput_breakdown=True)
+        details = calculator.get_job_goodput_details()
+    return goodput, badput, details["disruption_count"]
+
+
+def ledger(frames: dict[str, pl.DataFrame]) -> pl.DataFrame:
+    """The tables of one log to the run's whole account, as `derive` makes it."""
+    none = {name: table.empty() for name, table in tables.BY_NAME.items()}
+    logs = {name: frames[name] for name in ("steps", "checkpoints", "run_marks")}
+    last = frames["steps"]["ended"].max()
+    until = last.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
+    window = Window(T0, until, last)
+    attempts = runs.link(window, job_attempts=none["job_attempts"], **logs)["run_attempts"]
+    observed = ("kernel_events", "bmc_events", "cluster_events", "node_states", "outages")
+    events = {name: none[name] for name in observed}
+    found = incidents.derive(
+        window, run_attempts=attempts, fleet=none["fleet"], gpus=none["gpus"], **events, **logs
+    )
+    return gpu_accounts(
+        window, fleet=none["fleet"], run_attempts=attempts, node_states=none["node_states"],
+        outages=none["outages"], incidents=found["incidents"],
+        interruptions=found["interruptions"], **logs,
+    )["run_time"]  # fmt: skip
+
+
+def cpu_seconds(work: Callable[[], object], times: int = 3) -> float:
+    taken = []
+    for _ in range(times):
+        began = time.process_time()
+        work()
+        taken.append(time.process_time() - began)
+    return statistics.median(taken)
+
+
+def million(steps: int = 1_000_000) -> None:
+    told = entries(steps)
+    data = "\n".join(map(json.dumps, told)).encode()
+    frames = dict(SOURCE.parse(data, ORIGIN).frames)  # compiled once
+    ledger(frames)
+    reading = cpu_seconds(lambda: SOURCE.parse(data, ORIGIN))
+    drawing = cpu_seconds(lambda: ledger(frames))
+    theirs = cpu_seconds(lambda: peer(told), 3)
+    print(f"{len(told):,} entries of {steps:,} steps and 100 crashes, {len(data) / 1e6:.0f} MB")
+    print(f"  ml-goodput-measurement, entries in memory to its badput: {theirs:.2f} CPU-s")
+    print(f"  our ledger from tables: {drawing:.2f} CPU-s, {theirs / drawing:.0f}x")
+    print(f"  our reading of the lines: {reading:.2f} CPU-s")
+    both = reading + drawing
+    print(f"  lines to ledger: {both:.2f} CPU-s, {theirs / both:.0f}x")
+    account = ledger(frames).group_by("leaf").agg(pl.col("gpu_ms").sum() / 3_600_000).sort("leaf")
+    print("  leaves (GPU-h):", {leaf: round(hours, 2) for leaf, hours in account.rows()})
+    goodput, badput, disruptions = peer(told)
+    print(f"  theirs: goodput {goodput:.2f} %, {disruptions} disruptions,", badput)
+
+
+def scenarios() -> None:
+    print("200 steps of 10 s, an outage of 3,600 s: our goodput, theirs, their disruptions, other")
+    for name, lines in {
+        "no crash": story(None),
+        "5 steps lost": story(100),
+        "resumed at the next step": story(105),
+        "resumed 2 ahead": story(107),
+        "no second job start": story(100, False),
+    }.items():
+        frames = dict(SOURCE.parse("\n".join(lines).encode(), ORIGIN).frames)
+        spent = dict(ledger(frames).group_by("leaf").agg(pl.col("gpu_ms").sum()).rows())
+        ours = (spent.get("ideal", 0) + spent.get("slow", 0)) / sum(spent.values())
+        goodput, badput, disruptions = peer([json.loads(line) for line in lines])
+        other = next((v for k, v in badput.items() if k.name == "OTHER"), None)
+        print(f"  {name:26}{100 * ours:8.2f} %{goodput:9.2f} %  {disruptions}  {other}")
+
+
+def in_a_lake(millions: float) -> None:
+    """One run of one-second steps, day by day, that crashes every other day."""
+    days = int(millions * 1e6 / 86_400)
+    with tempfile.TemporaryDirectory() as folder:
+        lake = Lake(Path(folder))
+        seconds = np.arange(86_400)
+        for day in range(days):
+            began = T0 + day * DAY
+            crashed = 3_600 if day % 2 else 0  # an hour in which nothing ran
+            on = seconds[crashed:]
+            at = pl.Series(on).cast(pl.Duration("us")) * 1_000_000
+            rows = pl.DataFrame({"at": at}).select(
+                file=pl.lit("log"), line_no=pl.int_range(pl.len()).cast(pl.UInt32),
+                cluster=pl.lit("c"), run=pl.lit("r"), job_id=pl.lit(""),
+                restart=pl.lit(day // 2, pl.UInt32), step=pl.int_range(pl.len()) + day * 86_000,
+                began=pl.lit(began).dt.replace_time_zone(None).dt.replace_time_zone("UTC") + pl.col("at"),
+                ended=pl.lit(began) + pl.col("at") + pl.duration(seconds=1),
+                tokens=pl.lit(None, pl.Int64),
+            )  # fmt: skip
+            steps = tables.BY_NAME["steps"]
+            conforming = steps.conform(
+                rows.select(pl.col(n).cast(t) for n, t in steps.dtypes.items())
+            )
+            lake.replace(steps, conforming, began, began + DAY)
+        written = time.process_time()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        derive(Path(folder))
+        taken = time.process_time() - written
+        account = lake.read(tables.BY_NAME["run_time"], None, None, None)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        hours = account.group_by("leaf").agg(pl.col("gpu_ms").sum() / 3_600_000).sort("leaf")
+    print(f"{days * 86_400 / 1e6:.0f} million steps of one run in a lake, {days} days:")
+    print(
+        f"  derive: {taken:.0f} CPU-s; greatest memory {peak / 1e6:.2f} GB ({before / 1e6:.2f} before)"
+    )
+    print("  leaves (GPU-h):", {leaf: round(value, 1) for leaf, value in hours.rows()})
+
+
+if __name__ == "__main__":
+    logging.disable(logging.WARNING)
+    if sys.argv[1:2] == ["--lake"]:
+        in_a_lake(float(sys.argv[2]))
+    else:
+        print(f"ml-goodput-measurement {importlib.metadata.version('ml-goodput-measurement')}")
+        scenarios()
+        million()
