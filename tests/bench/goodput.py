@@ -39,6 +39,7 @@ from transforms.sources.ml_goodput import SOURCE
 ORIGIN = Origin(file="bench", modified=datetime(2026, 3, 15, tzinfo=UTC))
 T0 = datetime(2026, 3, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
+NOTHING = {name: table.empty() for name, table in tables.BY_NAME.items()}
 
 
 def entries(steps: int, step_s: float = 10.0, crashes: int = 100) -> list[dict[str, Any]]:
@@ -99,7 +100,7 @@ def peer(told: list[dict[str, Any]]) -> tuple[float, dict[str, Any], int]:
 
 def ledger(frames: dict[str, pl.DataFrame]) -> pl.DataFrame:
     """The tables of one log to the run's whole account, as `derive` makes it."""
-    none = {name: table.empty() for name, table in tables.BY_NAME.items()}
+    none = NOTHING
     logs = {name: frames[name] for name in ("steps", "checkpoints", "run_marks")}
     last = frames["steps"]["ended"].max()
     until = last.replace(hour=0, minute=0, second=0, microsecond=0) + DAY

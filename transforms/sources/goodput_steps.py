@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from transforms.alike import heads, looked_up
+
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
@@ -34,8 +36,9 @@ def timed_steps(
     """
     if steps.is_empty():
         return steps.with_columns(ended=pl.col("at"))
-    runs = steps.select(pl.col("run").unique().sort()).with_columns(number=pl.int_range(pl.len()))
-    number = _numbers(steps["run"], runs)
+    first, counts = heads(steps, ("run",))
+    runs = first.unique().sort("run").with_columns(number=pl.int_range(pl.len()))
+    number = looked_up(first, counts, runs).to_numpy()
     at, line_no = steps["at"].to_numpy(), steps["line_no"].to_numpy()
     if not _in_order(number, at, line_no):
         order = np.lexsort((line_no, at, number))
@@ -151,12 +154,6 @@ def _explained(
     counts = (row >= 0) & (number[row] == of) & (limit > began)
     np.add.at(explained, row[counts], (limit - began)[counts])
     return explained
-
-
-def _numbers(run: pl.Series, runs: pl.DataFrame) -> Ints:
-    if len(runs) == 1:
-        return np.zeros(len(run), np.int64)
-    return run.to_frame("run").join(runs, on="run", how="left", maintain_order="left")["number"].to_numpy()  # fmt: skip
 
 
 def _in_order(number: Ints, at: Ints, line_no: npt.NDArray[np.uint32]) -> bool:

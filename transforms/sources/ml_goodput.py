@@ -60,7 +60,8 @@ def parse(data: bytes, origin: Origin) -> Parsed:
     saved, moments, broken = _judged(_entries(lines), origin, steps["run"])
     is_step = pl.col("event") == "step"
     others = moments.filter(is_step).with_columns(pl.col("at").dt.epoch("us"))
-    steps = pl.concat([steps, others.select(steps.columns)]).sort("line_no")
+    if not others.is_empty():
+        steps = pl.concat([steps, others.select(steps.columns)]).sort("line_no")
     moments = moments.filter(~is_step)
     started = (
         moments.filter(pl.col("event") == "job_start")

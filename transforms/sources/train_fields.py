@@ -31,14 +31,20 @@ _MICRO = 1_000_000
 def raw_fields(lines: pl.DataFrame, fields: tuple[str, ...] = FIELDS) -> pl.DataFrame:
     """Add to line_no and line the raw text of each field (null if absent) and `trouble`."""
     is_flat = lines.get_column("line").str.contains(FLAT)
+    flat = lines.filter(is_flat)
+    told = flat.select(
+        pl.col("line").str.contains(f'"{name}"', literal=True).any().alias(name) for name in fields
+    ).row(0, named=True)
     cut = [
         pl.col("line")
         .str.extract(rf'"{name}"[ \t]*:[ \t]*("[^"]*"|[^,}} \t]+)')
         .replace("null", None)
         .alias(name)
+        if told[name]
+        else pl.lit(None, pl.String).alias(name)
         for name in fields
     ]
-    flat = lines.filter(is_flat).with_columns(*cut, pl.lit(None, pl.String).alias("trouble"))
+    flat = flat.with_columns(*cut, pl.lit(None, pl.String).alias("trouble"))
     schema = pl.Schema({**lines.schema, **dict.fromkeys((*fields, "trouble"), pl.String())})
     odd = pl.DataFrame(list(_slowly(lines.filter(~is_flat), fields)), schema=schema, orient="row")
     return pl.concat([flat.select(schema.names()), odd]).sort("line_no")
