@@ -6,11 +6,11 @@ from random import Random
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ledger_frames import DAY_S, account_frames, logged, mark, rows, save, step_rows
 from polars.testing import assert_frame_equal
-from test_ledger_properties import EXAMPLES, histories, window
+from test_ledger_properties import EXAMPLES, histories, history, window
 
 from transforms import log_attempts
 from transforms.ledger import claims
@@ -26,6 +26,7 @@ ORIGIN = Origin(file="f", modified=datetime(2026, 3, 15, tzinfo=UTC))
 
 @EXAMPLES
 @given(histories, st.floats(0.1, 4))
+@example(history(Random(1112725), 3), 3.0)  # the last step of a line passes midnight
 def test_steps_claimed_together_are_accounted_as_each_by_itself(frames, horizon_days):
     when = window(0, 3, horizon_days * DAY_S)
     together = account_frames(when, frames)

@@ -43,7 +43,7 @@ def unpack(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def midnights(keys: np.ndarray) -> np.ndarray:
-    """Keys of every UTC midnight from the first to the last instant of each line of sorted keys."""
+    """Keys of UTC midnights of each line of sorted keys: from its first day to the end of its last."""
     if not len(keys):
         return keys
     lines = np.arange(keys[0] >> _BITS, (keys[-1] >> _BITS) + 1)
@@ -51,7 +51,7 @@ def midnights(keys: np.ndarray) -> np.ndarray:
     ends = np.append(starts[1:], len(keys))
     lines, starts, ends = (found[ends > starts] for found in (lines, starts, ends))
     first, last = (unpack(keys[at])[1] // DAY_MS for at in (starts, ends - 1))
-    row, nth = ranges(last - first + 1)
+    row, nth = ranges(last - first + 2)
     return pack(lines[row], (first[row] + nth) * DAY_MS)
 
 
