@@ -212,6 +212,8 @@ def ask(
     """Answer a saved question of sql/questions.
 
     Example: `faultledger ask week_causes --since 2026-03-02 --until 2026-03-09`
+
+    Example: `faultledger ask why-was-my-run-slow --run llm-70b`
     """
     from flows import verbs
 

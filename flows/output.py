@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -108,6 +109,11 @@ def as_json(frame: pl.DataFrame) -> str:
 
 def tell(text: str = "", to: TextIO | None = None) -> None:
     print(text, file=to or sys.stdout)
+
+
+def one_line(text: str) -> str:
+    """The text on one line, cut to the terminal's width where there is one."""
+    return _one_line(text, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
 
 
 def _exact(value: object) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 from zoneinfo import ZoneInfo
 
-from flows import output, settings, warehouse
+from flows import losses, output, settings, warehouse
 from flows.errors import CallError, DataError, RefusedError
 from flows.output import tell
 from flows.progress import progress
@@ -158,7 +158,12 @@ def ask(root: Path, name: str | None, values: Mapping[str, str], form: output.Fo
         for line in output.columns(["question", "what it answers"], told, [False, False]):
             tell(line)
         return 0
-    given = {n.replace("-", "_"): _value(text) for n, text in values.items()}
+    name = name.replace("-", "_")
+    given = {
+        n.replace("-", "_"): text if n == "run" else _value(text) for n, text in values.items()
+    }
+    if name == losses.QUESTION:
+        return losses.tell_losses(root, given, form)
     if not given.keys() & {"since", "until"}:
         given |= _last_week(root, name)
     output.show(warehouse.ask(root, name, given), form)

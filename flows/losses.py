@@ -1,0 +1,107 @@
+"""Why a run was slow: its losses in order, each with its incident, its cost and its raw lines.
+
+    faultledger ask why-was-my-run-slow --run llm-70b
+
+The saved question names the records behind each loss; what they said is looked up in the landed
+bytes. A line is shown only where it is certain: its file arrived once under its name, and is a
+text of lines.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from flows import holding, output, warehouse
+from flows.errors import CallError
+from flows.lake import Lake
+from flows.output import tell
+from flows.reading import LARGEST
+
+QUESTION = "why_was_my_run_slow"
+MOST = 20
+"""Losses that a terminal shows."""
+MOST_RUNS = 12
+_DOCUMENT = re.compile(r'\s*(?:<|\{\s*\n|\[\s*[\[{"\]])')
+_RUNS = """
+    SELECT run FROM run_time GROUP BY run
+    ORDER BY count(*) FILTER (WHERE is_kept(leaf)) > 0 DESC, sum(gpu_ms) DESC, run
+"""
+_ARRIVALS = "SELECT file, source, sha256, bytes, modified FROM arrivals"
+
+
+def tell_losses(root: Path, given: Mapping[str, object], form: output.Format) -> int:
+    """Print the losses of the run `given["run"]`; an error lists the runs where there is no such."""
+    run = given.get("run", "")
+    losses = warehouse.ask(root, QUESTION, {"run": run})
+    if losses.is_empty() and run not in (runs := warehouse.query(root, _RUNS)["run"].to_list()):
+        listed = ", ".join(runs[:MOST_RUNS]) or "none: run `faultledger derive`"
+        more = f" and {len(runs) - MOST_RUNS} more" if len(runs) > MOST_RUNS else ""
+        what = f"no run {run}" if run else "which run? Name it with --run"
+        raise CallError(f"{what}: there are {listed}{more}.")
+    cited = losses["raw_lines"].explode().drop_nulls().unique()
+    said = _texts(root, cited.to_list())
+    if form == "table":
+        _show(losses, said)
+        return 0
+    texts = [None if row is None else [said.get(c) for c in row] for row in losses["raw_lines"]]
+    told = losses.with_columns(pl.Series("raw_texts", texts, dtype=pl.List(pl.String)))
+    output.show(told, form)
+    return 0
+
+
+def _show(losses: pl.DataFrame, said: Mapping[str, str]) -> None:
+    if losses.is_empty():
+        tell("The run lost nothing.")
+    for loss in losses.head(MOST).iter_rows(named=True):
+        cost = "" if loss["cost"] is None else f"  {loss['cost']:,.0f} {loss['currency']}"
+        tell(
+            f"{loss['rank']:>3}  {loss['gpu_hours']:,.1f} GPU-hours  "
+            f"{100 * loss['share']:.1f} %{cost}  {loss['why']}"
+        )
+        when = f"{loss['began']:%Y-%m-%d %H:%M} to {loss['ended']:%Y-%m-%d %H:%M}"
+        if loss["stood_h"] is None:
+            when = f"{loss['began']:%Y-%m-%d} to {loss['ended']:%Y-%m-%d}"
+        elif loss["stops"] == 1:
+            when += f", {loss['stood_h']:.2f} h without a new step"
+        elif loss["stops"]:
+            when += f", {loss['stops']} stops, {loss['stood_h']:.2f} h without a new step"
+        where = [f"incident {loss['incident']}"] if loss["incident"] else []
+        where += [f"node {loss['node']}"] if loss["node"] else []
+        tell(f"       {'; '.join([when, *where])}")
+        tell(f"       {loss['leaves']}")
+        for cited in loss["raw_lines"] or ():
+            tell(output.one_line(f"       {cited}  {said.get(cited, '')}".rstrip()))
+    if len(losses) > MOST:
+        rest = losses[MOST:]
+        tell(
+            f"and {len(rest)} more of {rest['gpu_hours'].sum():,.1f} GPU-hours: "
+            "--format csv and json list all."
+        )
+
+
+def _texts(root: Path, cited: list[str]) -> dict[str, str]:
+    """The text behind each `file:line`, where it is certain."""
+    wanted: dict[str, list[tuple[int, str]]] = {}
+    for name in cited:
+        file, _, number = name.rpartition(":")
+        wanted.setdefault(file, []).append((int(number), name))
+    arrivals = warehouse.query(root, _ARRIVALS).filter(pl.col("file").is_in(list(wanted)))
+    lake = Lake(root)
+    texts: dict[str, str] = {}
+    for row in arrivals.filter(pl.col("file").is_unique()).iter_rows(named=True):
+        path = lake.landed_path(row["source"], row["sha256"])
+        if not path.exists() or row["bytes"] > LARGEST:
+            continue
+        held = holding.hold_landed(path, row["file"], row["bytes"], row["modified"], lake.staging)
+        try:
+            text = held.text().read_all(LARGEST).decode("utf-8", "replace")
+        finally:
+            held.close()
+        # In a document a record's number is not that of its line.
+        if _DOCUMENT.match(text):
+            continue
+        lines = text.split("\n")
+        texts |= {name: lines[n - 1].strip() for n, name in wanted[row["file"]] if n <= len(lines)}
+    return texts
