@@ -16,6 +16,7 @@ from flows import (
     cli_fleet,
     cli_lives,
     cli_nodes,
+    cli_runs,
     cli_studies,
     output,
 )
@@ -256,6 +257,7 @@ cli_causes.register(app)
 cli_lives.register(app)
 cli_nodes.register(app)
 cli_fleet.register(app)
+cli_runs.register(app)
 cli_about.register(app)
 
 

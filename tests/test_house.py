@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "flows/cli_causes.py": {"cyclopts", "flows"},
     "flows/cli_lives.py": {"cyclopts", "flows", "transforms"},
     "flows/cli_fleet.py": {"cyclopts", "flows"},
+    "flows/cli_runs.py": {"cyclopts", "flows"},
     "flows/progress.py": {"rich"},
     "flows/orchestrate.py": {"prefect", "flows"},
     "flows/schedule.py": {"prefect", "flows"},

@@ -1,0 +1,54 @@
+"""The commands for whoever runs the training: how often to save, and what a larger job would meet."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from flows.cli_studies import COMMON, Common, answer_study, asked_of
+
+
+def checkpoint(
+    run: Annotated[str, Parameter(help="This run alone; default: all that save.")] = "",
+    *,
+    plot: Annotated[
+        Path | None,
+        Parameter(help="Draw the share kept by interval, with its band, into this SVG."),
+    ] = None,
+    common: Common = COMMON,
+) -> int:
+    """How often does each run save, how often should it, and how many GPU-hours a week that gains.
+
+    A change is advised only if it gains at both ends of the interval of the failure rate.
+
+    Example: `faultledger checkpoint llm-70b --plot llm-70b.svg`
+    """
+    options = {"run": run}
+    if plot is not None:
+        from flows.plotting import plot as draw
+
+        draw(common.lake, "checkpoint", asked_of("checkpoint", common, options), plot)
+    return answer_study("checkpoint", common, options)
+
+
+def project(
+    gpus: Annotated[str, Parameter(help="Sizes of jobs: 16384,100000.")] = "",
+    *,
+    write: Annotated[str, Parameter(help="Seconds that a save blocks; default: as seen.")] = "",
+    recovery: Annotated[
+        str, Parameter(help="Minutes from a failure to new steps; default: as seen.")
+    ] = "",
+    common: Common = COMMON,
+) -> int:
+    """What would a job of N GPUs meet: time to failure, best checkpoint interval, share of time
+    kept, and failures of the next week, each with the band of the failure rate.
+
+    Example: `faultledger project 16384,100000 --write 10 --recovery 3`
+    """
+    options = {"gpus": gpus, "write": write, "recovery": recovery}
+    return answer_study("project", common, options)
+
+
+def register(app: App) -> None:
+    for command in (checkpoint, project):
+        app.command(command)
