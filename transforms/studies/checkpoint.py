@@ -25,7 +25,7 @@ FEW = 5
 RUN = ["cluster", "run"]
 HOUR_S = 3600.0
 WEEK_H = 168
-CURVE = np.geomspace(0.1, 10, 81)
+CURVE = np.geomspace(0.2, 5, 301)
 """Intervals of a curve, as multiples of the best."""
 
 
