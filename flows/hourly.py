@@ -97,7 +97,7 @@ def _make_day(
                 lake.replace(table, table.empty(), hour, hour + HOUR)
     for table, parts in by_day.items():
         old = lake.read(table, day, day + DAY)
-        same = old.filter(pl.col("hour").is_in(sorted(kept)))
+        same = old.filter(pl.col("hour_at").is_in(sorted(kept)))
         lake.replace(table, pl.concat([same, *parts]), day, day + DAY)
 
 

@@ -87,8 +87,14 @@ def observed_days(lake: Lake, said: Settings) -> Observed:
     )
 
 
-def look(lake: Lake, tables: Iterable[Table]) -> dict[Table, dict[str, Look]]:
-    """Label to what the file says, of every file of these tables; only new files are opened."""
+def look(
+    lake: Lake, tables: Iterable[Table], there: Lake | None = None
+) -> dict[Table, dict[str, Look]]:
+    """Label to what the file says, of every file of these tables; only new files are opened.
+
+    They are looked up in `there`, a snapshot of the lake, or in the lake as it is now.
+    """
+    there = there or lake
     note = lake.recall(NOTE)
     files, shapes = note.get("files", {}), note.get("shapes", {})
     found: dict[Table, dict[str, Look]] = {}
@@ -99,10 +105,10 @@ def look(lake: Lake, tables: Iterable[Table]) -> dict[Table, dict[str, Look]]:
         found[table] = {}
         of_table = files.get(table.name, {})
         fresh[table.name] = {}
-        for label, stamp in lake.stamps(table).items():
+        for label, stamp in there.stamps(table).items():
             told = of_table.get(label)
             if told is None or told[:2] != list(stamp) or told[6] not in known:
-                seen = _open(lake, table, lake.partitions(table, label)[label])
+                seen = _open(lake, table, there.partitions(table, label)[label])
                 shape = hashlib.sha256(repr(seen.fields).encode()).hexdigest()[:12]
                 known[shape] = seen.fields
                 told = [*stamp, seen.rows, seen.low, seen.high, list(seen.clusters), shape]

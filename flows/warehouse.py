@@ -20,10 +20,11 @@ import duckdb
 import polars as pl
 import pyarrow.dataset as ds
 
-from flows import settings
+from flows import parquet_views, settings
 from flows.atomic import publish
 from flows.errors import CallError
 from flows.lake import Lake
+from flows.looks import look
 from flows.share import header, sql_files
 from transforms import tables
 from transforms.contract import Table
@@ -178,16 +179,22 @@ def _furnish(
     """Put tables, settings, macros and views in place, with their comments."""
     from transforms.mtbf import poisson_limits  # scipy takes a second that a query need not wait
 
+    frozen = Lake(lake.root / snapshot)
+    looks = look(lake, tables.ALL, frozen)
     connection.begin()  # three hundred comments in one go
     for table in tables.ALL:
-        files = sorted((lake.root / snapshot).glob(lake.pattern(table)))
+        files = list(frozen.partitions(table).values()) if as_datasets else looks[table]
         if not files:  # a table never written still answers, with no rows
             _native(connection, table.name, table.empty())
             _comment(connection, table, "TABLE")
         elif as_datasets:
             connection.register(table.name, ds.dataset([str(path) for path in files]))
         else:
-            _view_parquet(connection, table, f"{snapshot.as_posix()}/{lake.pattern(table)}")
+            kinds = dict(_types(connection, table))
+            folder = f"{snapshot.as_posix()}/{table.room}/{table.name}"
+            pattern = f"{snapshot.as_posix()}/{lake.pattern(table)}"
+            select = parquet_views.statement(table, pattern, folder, looks[table], kinds)
+            connection.execute(f"CREATE VIEW {table.name} AS {select}")
             _comment(connection, table, "VIEW")
     connection.commit()
     said = settings.load(lake.root)
@@ -226,16 +233,6 @@ def _execute(connection: duckdb.DuckDBPyConnection, sql: str, path: Path) -> Non
         raise WarehouseError(f"{path}: {' '.join(str(error).split())}") from error
 
 
-def _view_parquet(connection: duckdb.DuckDBPyConnection, table: Table, pattern: str) -> None:
-    source = f"read_parquet({_quoted(pattern)}, hive_partitioning = false, union_by_name = true)"
-    there = {row[0] for row in connection.execute(f"DESCRIBE FROM {source}").fetchall()}
-    types = {name: kind for name, kind, *_ in _types(connection, table)}
-    columns = [
-        f'"{name}"' if name in there else f'NULL::{types[name]} AS "{name}"' for name in types
-    ]
-    connection.execute(f"CREATE VIEW {table.name} AS SELECT {', '.join(columns)} FROM {source}")
-
-
 def _types(connection: duckdb.DuckDBPyConnection, table: Table) -> list[tuple[str, str]]:
     connection.register("_empty", _loose(table.empty()).to_arrow())
     described = connection.execute("DESCRIBE FROM _empty").fetchall()
@@ -248,6 +245,9 @@ def _comment(connection: duckdb.DuckDBPyConnection, table: Table, kind: str) -> 
     connection.execute(f"COMMENT ON {kind} {table.name} IS {grain}")
     for name, meaning in table.meanings.items():
         connection.execute(f'COMMENT ON COLUMN {table.name}."{name}" IS {_quoted(meaning)}')
+    if kind == "VIEW" and parquet_views.has_day_of_folder(table):
+        about = _quoted(parquet_views.DAY_MEANING)
+        connection.execute(f"COMMENT ON COLUMN {table.name}.day IS {about}")
 
 
 def _native(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> None:

@@ -87,7 +87,7 @@ def made(some):
     ],
 )
 def test_a_gauge_s_spread_is_that_of_the_raw_samples(some, made, table, by):
-    hour = pl.col("observed_at").dt.truncate("1h").alias("hour")
+    hour = pl.col("observed_at").dt.truncate("1h").alias("hour_at")
     value = pl.col("gpu_temp_c")
     want = some.group_by(*by, hour).agg(
         value.count().cast(pl.UInt64).alias("samples"),
@@ -97,9 +97,9 @@ def test_a_gauge_s_spread_is_that_of_the_raw_samples(some, made, table, by):
         value.quantile(0.5, "linear").alias("p50"),
         value.quantile(0.99, "linear").alias("p99"),
     )
-    found = made[table].filter(metric="gpu_temp_c").select(want.columns).sort(*by, "hour")
+    found = made[table].filter(metric="gpu_temp_c").select(want.columns).sort(*by, "hour_at")
     for name in want.columns:
-        column = want.sort(*by, "hour")[name]
+        column = want.sort(*by, "hour_at")[name]
         if column.dtype == pl.Float64:
             assert found[name].to_numpy() == pytest.approx(column.to_numpy(), rel=1e-12)
         else:
@@ -122,7 +122,7 @@ def test_increases_of_hours_devices_nodes_and_the_fleet_add_up(some, made):
 def test_a_flag_tells_its_ends_and_its_changes(some, made):
     flag = some.filter(gpu="g3", observed_at=pl.col("observed_at").clip(H, H + HOUR - STEP))
     values = flag["row_remap_pending"].to_list()
-    (row,) = made["gpu_hourly"].filter(metric="row_remap_pending", gpu="g3", hour=H).iter_rows(named=True)  # fmt: skip
+    (row,) = made["gpu_hourly"].filter(metric="row_remap_pending", gpu="g3", hour_at=H).iter_rows(named=True)  # fmt: skip
     assert (row["first"], row["last"], row["highest"]) == (values[0], values[-1], max(values))
     assert row["changes"] == sum(a != b for a, b in pairwise(values))
     assert (row["p50"], row["mean"], row["increase"]) == (None, None, None)

@@ -85,7 +85,7 @@ def _of_an_hour(laid: Laid) -> pl.DataFrame:
                 for name, us in instants.items()
             ),
             device_kind=pl.lit(laid.kind),
-            hour=pl.lit(laid.hour_us).cast(UTC_US).dt.replace_time_zone("UTC"),
+            hour_at=pl.lit(laid.hour_us).cast(UTC_US).dt.replace_time_zone("UTC"),
             interval_ms=interval // 1000,
             booted_at=_booted(laid),
             covered_ms=pl.Series(covered // 1000),

@@ -204,7 +204,7 @@ def _rows(
     rows = places.with_columns(
         *(pl.Series(name, column) for name, column in about.items()),
         metric=pl.lit(metric.name),
-        hour=pl.lit(laid.hour_us).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
+        hour_at=pl.lit(laid.hour_us).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
     ).filter(pl.col("samples") > 0)
     return rows.select(
         (

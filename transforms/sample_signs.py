@@ -94,8 +94,10 @@ SIGNS: dict[str, tuple[Sign, ...]] = {
 def signals(laid: Laid, metric: Metric, values: Floats, risen: Rises | None) -> pl.DataFrame:
     """Rows of SAMPLE_SIGNALS: what `metric` shows in the hour laid out, device by device."""
     found = [SAMPLE_SIGNALS.empty()]
-    for sign in SIGNS.get(metric.name, ()):
-        before = _before(laid, values)
+    if metric.name not in SIGNS or not _may_show(SIGNS[metric.name], values, risen):
+        return found[0]
+    before = _before(laid, values)
+    for sign in SIGNS[metric.name]:
         shows = _shows(sign, values, before, risen)
         if sign.way == "falls":
             shows &= _was_well(laid, values, sign.floor)
@@ -104,12 +106,24 @@ def signals(laid: Laid, metric: Metric, values: Floats, risen: Rises | None) -> 
     return pl.concat(found)
 
 
+def _may_show(signs: tuple[Sign, ...], values: Floats, risen: Rises | None) -> bool:
+    """False where all is quiet, as nearly always: told without a look at what came before."""
+    if risen is not None:
+        return bool((risen.rise > 0).any())
+    if signs[0].way == "falls":
+        return bool((values < signs[0].floor).any())
+    bits = sum(sign.bits for sign in signs)
+    if not bits:
+        return bool((np.nan_to_num(values) != 0).any())
+    return bool((np.nan_to_num(values).astype(np.int64) & bits).any())
+
+
 def _before(laid: Laid, values: Floats) -> Ints:
     """Position of the last value of the same device before each row; -1 where there is none."""
     position = np.where(np.isnan(values), -1, np.arange(len(values)))
     last = np.maximum.accumulate(position) if len(position) else position
     before = np.concatenate([[-1], last[:-1]])[: len(values)]
-    start = np.searchsorted(laid.device, laid.device)
+    start = np.searchsorted(laid.device, np.arange(laid.devices.height))[laid.device]
     return np.where(before >= start, before, -1)
 
 
@@ -128,7 +142,7 @@ def _shows(sign: Sign, values: Floats, before: Ints, risen: Rises | None) -> Boo
     if sign.way == "changes":
         return known & (values != 0) & (before >= 0) & (values != values[before])
     if sign.bits:
-        return known & ((np.where(known, values, 0).astype(np.int64) & sign.bits) != 0)
+        return known & ((np.nan_to_num(values).astype(np.int64) & sign.bits) != 0)
     return known & (values != 0)
 
 
@@ -198,7 +212,7 @@ def _rows(
         device="name",
         kind=pl.lit(sign.kind),
         metric=pl.lit(metric.name),
-        hour=pl.lit(laid.hour_us),
+        hour_at=pl.lit(laid.hour_us),
         note=pl.lit(REPEAT_HIDDEN if sign.way == "changes" else ""),
     )
     instants = [n for n, t in SAMPLE_SIGNALS.dtypes.items() if isinstance(t, pl.Datetime)]

@@ -33,7 +33,7 @@ SAME_BOOT_MS = 60_000
 def silences(window: "Window", *, heard_hourly: pl.DataFrame) -> Mapping[str, pl.DataFrame]:
     """Every silence that began in the window's days, of nodes and whole GPUs."""
     seen = heard_hourly.filter(pl.col("device_kind").cast(pl.String) != "link").with_columns(
-        day=pl.col("hour").dt.date()
+        day=pl.col("hour_at").dt.date()
     )
     sorted_out = _sorted_out(_gaps(_with_whole_nodes(seen), window), seen)
     inside = pl.col("day").is_between(window.since.date(), window.until.date(), closed="left")
@@ -47,7 +47,7 @@ def _with_whole_nodes(seen: pl.DataFrame) -> pl.DataFrame:
     """Nodes without samples of their own are heard through their GPUs: an hour at a time."""
     is_node = pl.col("device_kind").cast(pl.String) == "node"
     gpus = seen.filter(~is_node).join(seen.filter(is_node), on=[*NODE, "day"], how="anti")
-    nodes = gpus.group_by(*NODE, "hour").agg(
+    nodes = gpus.group_by(*NODE, "hour_at").agg(
         pl.col("first_at").min(),
         pl.col("last_at").max(),
         pl.col("interval_ms").median().cast(pl.Int64),
@@ -60,15 +60,15 @@ def _with_whole_nodes(seen: pl.DataFrame) -> pl.DataFrame:
         pl.lit("").alias("device"),
         pl.lit(None, seen.schema["booted_at"]).alias("booted_at"),
     )
-    names = [*DEVICE, "hour", "first_at", "last_at", "interval_ms", "longest_gap_ms"]
+    names = [*DEVICE, "hour_at", "first_at", "last_at", "interval_ms", "longest_gap_ms"]
     names += ["gap_ended_at", "booted_at"]
-    return pl.concat([seen.select(names), told.select(names)]).sort(*DEVICE, "hour")
+    return pl.concat([seen.select(names), told.select(names)]).sort(*DEVICE, "hour_at")
 
 
 def _gaps(seen: pl.DataFrame, window: "Window") -> pl.DataFrame:
     """The times without a sample of more than two intervals, between hours and within them."""
     # Rows more than a day away are no neighbours: they are read with some windows, not with all.
-    hour = pl.col("hour")
+    hour = pl.col("hour_at")
     is_near = (hour - hour.shift(1).over(DEVICE) <= pl.duration(days=1)).fill_null(False)
     will_be_near = (hour.shift(-1).over(DEVICE) - hour <= pl.duration(days=1)).fill_null(False)
     interval = pl.col("interval_ms")

@@ -57,7 +57,7 @@ def _of_a_device(kind: str) -> dict[str, Any]:
         "metric": _key("metric, named as its column in the samples"),
         "node": _key("host name"),
         **{name: _key(meaning) for name, meaning in DEVICES[kind].items()},
-        "hour": instant("begin of the UTC hour", key=True),
+        "hour_at": instant("begin of the UTC hour", key=True),
         **_levels("of the device"),
         "p99": _number("99th percentile of the samples; null for counters and codes"),
         "first": _number("first value of the hour"),
@@ -71,7 +71,7 @@ _OF_A_NODE: dict[str, Any] = {
     "cluster": _key(CLUSTER),
     "metric": _key("metric of the node, or of its GPUs or links together"),
     "node": _key("host name"),
-    "hour": instant("begin of the UTC hour", key=True),
+    "hour_at": instant("begin of the UTC hour", key=True),
     "devices": dy.UInt32(description="its GPUs or links with a sample; 1 for the node itself"),
     **_levels("of all its devices"),
     "p99": _number("99th percentile of all their samples; null for counters and codes"),
@@ -80,7 +80,7 @@ _OF_A_NODE: dict[str, Any] = {
 _OF_A_FLEET: dict[str, Any] = {
     "cluster": _key(CLUSTER),
     "metric": _key("metric of its GPUs, nodes or links"),
-    "hour": instant("begin of the UTC hour", key=True),
+    "hour_at": instant("begin of the UTC hour", key=True),
     "devices": dy.UInt32(description="GPUs, nodes or links with a sample"),
     **_levels("of all devices; MIG instances are left out"),
     "p95": _number("95th percentile of all their samples; null for counters and codes"),
@@ -94,7 +94,7 @@ class HeardHourly(dy.Schema):
     cluster = dy.String(primary_key=True, description=CLUSTER)
     node = dy.String(primary_key=True, description="host name")
     device = dy.String(primary_key=True, description="GPU or link; '' for the node itself")
-    hour = instant("begin of the UTC hour", key=True)
+    hour_at = instant("begin of the UTC hour", key=True)
     samples = dy.UInt32(description="instants at which it was sampled")
     first_at = instant("first of them")
     last_at = instant("last of them")
@@ -145,7 +145,7 @@ class SampleSignals(dy.Schema):
     device = dy.String(primary_key=True, description="GPU or link; '' for the node itself")
     metric = dy.String(primary_key=True, description="metric that shows it")
     began = instant("first sample of this hour that shows it", key=True)
-    hour = instant("begin of the UTC hour")
+    hour_at = instant("begin of the UTC hour")
     since = instant(
         "the sample before `began`: it happened in between; null where none is near", nullable=True
     )
@@ -196,7 +196,7 @@ def _table(schema: type[dy.Schema], name: str, grain: str, partition: str = "day
         name=name,
         room="derived",
         grain=grain,
-        day="hour",
+        day="hour_at",
         partition=partition,  # type: ignore[arg-type]
     )
 

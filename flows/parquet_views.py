@@ -1,0 +1,92 @@
+"""SQL that reads a table's Parquet files, so that a query opens no more of them than it must.
+
+DuckDB takes the columns from the first file, which is quick, or from all of them, which opens
+every file of the lake at each query. Files that have the same columns are therefore read as one
+group by their first; only a table of many different shapes has all of its files opened.
+
+Tables whose folders say more than their columns have one more column in the warehouse, `day`:
+a query that names it opens that day's files alone.
+"""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from flows.looks import Fields, Look
+from flows.partitions import partition
+from transforms.contract import Table
+
+MOST_SHAPES = 8
+"""Beyond, opening every file costs less than planning so many scans."""
+DAY_MEANING = "UTC day of the files: a query that names it opens no others"
+
+
+def has_day_of_folder(table: Table) -> bool:
+    """True where `day` is told by the folder alone, and worth naming: tables of many files."""
+    return (
+        table.day is not None
+        and "day" not in table.dtypes
+        and (partition(table) == "hour" or table.day == "hour_at")
+    )
+
+
+def statement(
+    table: Table, pattern: str, folder: str, looks: Mapping[str, Look], types: Mapping[str, str]
+) -> str:
+    """The SELECT of a table's view.
+
+    pattern  the glob of all its files; folder that of the table; both from where queries run
+    looks    what each file, by its label, says of itself
+    types    the SQL type of each of the table's columns
+    """
+    groups: dict[Fields, list[str]] = {}
+    for label, seen in looks.items():
+        groups.setdefault(seen.fields, []).append(label)
+    if len(groups) > MOST_SHAPES:
+        there = {field for fields in groups for field in fields}
+        kinds = {name: "mixed" for name, _ in there}
+        return _select(table, _read(table, _quoted(pattern), True), kinds, types)
+    if len(groups) == 1:
+        (fields,) = groups
+        return _select(table, _read(table, _quoted(pattern), False), dict(fields), types)
+    parts = []
+    for fields, labels in groups.items():
+        name = pattern.rsplit("/", 1)[-1]
+        files = ", ".join(_quoted(f"{folder}/{label}/{name}") for label in labels)
+        parts.append(_select(table, _read(table, f"[{files}]", False), dict(fields), types))
+    return "\nUNION ALL\n".join(parts)
+
+
+def _read(table: Table, files: str, is_by_name: bool) -> str:
+    folders = {"day": "day", "hour": "day, hour"}.get(partition(table), "")
+    is_hive = has_day_of_folder(table) or (folders == "day" and "day" in table.dtypes)
+    kinds = ", hive_types = {'day': DATE" + (", 'hour': VARCHAR" if ", " in folders else "") + "}"
+    return (
+        f"read_parquet({files}, union_by_name = {str(is_by_name).lower()}, "
+        f"hive_partitioning = {str(is_hive).lower()}{kinds if is_hive else ''})"
+    )
+
+
+def _select(
+    table: Table, source: str, there: Mapping[str, str], types: Mapping[str, str]
+) -> str:
+    columns = [
+        f'NULL::{kind} AS "{name}"'
+        if name not in there
+        else f'"{name}"'
+        if not _is_repacked(table, name, there[name])
+        else f'"{name}"::{kind} AS "{name}"'
+        for name, kind in types.items()
+    ]
+    if has_day_of_folder(table):
+        columns.append("day")
+    return f"SELECT {', '.join(columns)} FROM {source}"
+
+
+def _is_repacked(table: Table, name: str, kind: str) -> bool:
+    """True for a real number that lies in the file as a whole or decimal one."""
+    return table.dtypes[name] == pl.Float64 and kind != "double"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
