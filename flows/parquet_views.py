@@ -67,9 +67,7 @@ def _read(table: Table, files: str, is_by_name: bool) -> str:
     )
 
 
-def _select(
-    table: Table, source: str, there: Mapping[str, str], types: Mapping[str, str]
-) -> str:
+def _select(table: Table, source: str, there: Mapping[str, str], types: Mapping[str, str]) -> str:
     columns = [
         f'NULL::{kind} AS "{name}"'
         if name not in there

@@ -10,6 +10,7 @@ from transforms import incidents
 from transforms.contract import Table
 from transforms.recipes import Window
 from transforms.tables import derived as d
+from transforms.tables import hourly as h
 from transforms.tables import observed as o
 
 T0 = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -21,6 +22,8 @@ READS = {
     "cluster_events": o.CLUSTER_EVENTS,
     "node_states": o.NODE_STATES,
     "outages": o.OUTAGES,
+    "sample_signals": h.SAMPLE_SIGNALS,
+    "silences": h.SILENCES,
     "run_attempts": d.RUN_ATTEMPTS,
     "fleet": d.FLEET,
     "gpus": o.GPUS,

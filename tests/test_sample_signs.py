@@ -161,7 +161,9 @@ def test_days_of_silences_do_not_hang_on_the_window():
     apart = []
     for k in range(3):
         since = first + k * day
-        near = told.filter(pl.col("hour_at").is_between(since - day, since + 2 * day, closed="left"))
+        near = told.filter(
+            pl.col("hour_at").is_between(since - day, since + 2 * day, closed="left")
+        )
         apart.append(
             silences.silences(Window(since, since + day, first + 3 * day), heard_hourly=near)[
                 "silences"

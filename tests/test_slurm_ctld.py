@@ -13,6 +13,7 @@ from transforms.recipes import Window
 from transforms.sources import slurm_ctld, slurm_events, slurm_sacct
 from transforms.sources.base import Origin
 from transforms.tables import derived as d
+from transforms.tables import hourly as h
 from transforms.tables import observed as o
 
 SEEN = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -75,6 +76,7 @@ def conclusions(attempts, states, events):
     nodes = fleet.fleet(WINDOW, nodes=o.NODES.empty(), node_states=states, job_attempts=attempts)
     rest = {
         "kernel_events": o.KERNEL_EVENTS, "bmc_events": o.BMC_EVENTS, "outages": o.OUTAGES,
+        "sample_signals": h.SAMPLE_SIGNALS, "silences": h.SILENCES,
         "gpus": o.GPUS, "steps": o.STEPS, "checkpoints": o.CHECKPOINTS, "run_marks": o.RUN_MARKS,
     }  # fmt: skip
     empty = {name: table.empty() for name, table in rest.items()}

@@ -20,6 +20,7 @@ import polars as pl
 from transforms import bursts, interruptions
 from transforms.coalesce import chains
 from transforms.fleet import place
+from transforms.sampled_signs import SAMPLED
 from transforms.severity import confidence, severity
 from transforms.signs import TOTAL_ORDER, is_instant, signs
 from transforms.spread import joined
@@ -49,6 +50,8 @@ def derive(
     cluster_events: pl.DataFrame,
     node_states: pl.DataFrame,
     outages: pl.DataFrame,
+    sample_signals: pl.DataFrame,
+    silences: pl.DataFrame,
     run_attempts: pl.DataFrame,
     fleet: pl.DataFrame,
     gpus: pl.DataFrame,
@@ -58,7 +61,15 @@ def derive(
 ) -> Mapping[str, pl.DataFrame]:
     """Incidents, their members, the interruptions they explain, and the gap's sensitivity."""
     seen = signs(
-        kernel_events, bmc_events, cluster_events, node_states, outages, fleet, window.horizon
+        kernel_events,
+        bmc_events,
+        cluster_events,
+        node_states,
+        outages,
+        sample_signals,
+        silences,
+        fleet,
+        window.horizon,
     )
     held = _allocations(run_attempts, fleet, window)
     started = held.select("cluster", "node", pl.col("started").alias("at"))
@@ -188,7 +199,7 @@ def _identified(folded: pl.DataFrame, definition: str) -> pl.DataFrame:
         .with_columns(
             role=pl.when(pl.col("row") == pl.col("root_row"))
             .then(pl.lit("root"))
-            .when(pl.col("row") != pl.col("first_row"))
+            .when((pl.col("row") != pl.col("first_row")) | pl.col("source_table").is_in(SAMPLED))
             .then(pl.lit("witness"))
             .otherwise(pl.lit("effect"))
         )

@@ -104,6 +104,8 @@ RECIPES: tuple[Recipe, ...] = (
             o.CLUSTER_EVENTS,
             o.NODE_STATES,
             o.OUTAGES,
+            h.SAMPLE_SIGNALS,
+            h.SILENCES,
             d.RUN_ATTEMPTS,
             d.FLEET,
             o.GPUS,

@@ -1,8 +1,9 @@
 """Every sign of trouble, whoever saw it, in one shape: what incidents are made of.
 
-Four witnesses speak. The kernel log names a fault at an instant. A board's controller or a health
+Five witnesses speak. The kernel log names a fault at an instant. A board's controller or a health
 agent reports one, at an instant too. The scheduler says that a node is out of service, unplanned,
-for a while. A ticket or trace records an outage. A planned state, and one that the scheduler only
+for a while. A ticket or trace records an outage. Samples
+show some faults too, mostly after a log has told them (`sampled_signs`). A planned state, and one that the scheduler only
 does not know, is no sign of trouble.
 
     unit         what the sign is about: a node, or the switch, rack, ... of a recorded outage
@@ -25,6 +26,7 @@ from transforms.fleet import place
 from transforms.node_states import classify, closed
 from transforms.reasons import classify_reasons
 from transforms.reported import agent_reports, board_reports
+from transforms.sampled_signs import SAMPLED, sampled
 
 EVIDENCE = ("counting", "corroborating", "program", "outage", "down", "drain", "none")
 """What a sign can explain, before any rank:
@@ -43,7 +45,7 @@ STATE_RANK = ENGINE + 2
 """Recorded outages and node states say less of the cause than any hardware sign, and more than a
 program's error."""
 
-INSTANT = ("kernel_events", "bmc_events", "cluster_events")
+INSTANT = ("kernel_events", "bmc_events", "cluster_events", *SAMPLED)
 
 _TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
     "source_table": pl.String,
@@ -81,25 +83,36 @@ def signs(
     cluster_events: pl.DataFrame,
     node_states: pl.DataFrame,
     outages: pl.DataFrame,
+    sample_signals: pl.DataFrame,
+    silences: pl.DataFrame,
     fleet: pl.DataFrame,
     horizon: datetime,
 ) -> pl.DataFrame:
     """All signs in the columns of SIGN_SCHEMA; rows that name no cluster take their node's."""
     told: list[tuple[pl.DataFrame, Callable[[pl.DataFrame], pl.DataFrame]]] = [
-        (kernel_events, lambda rows: _at_an_instant("kernel_events", explain(rows))),
-        (bmc_events, lambda rows: _at_an_instant("bmc_events", board_reports(rows))),
-        (cluster_events, lambda rows: _at_an_instant("cluster_events", agent_reports(rows))),
+        (kernel_events, lambda rows: _at_an_instant(pl.lit("kernel_events"), explain(rows))),
+        (bmc_events, lambda rows: _at_an_instant(pl.lit("bmc_events"), board_reports(rows))),
+        (
+            cluster_events,
+            lambda rows: _at_an_instant(pl.lit("cluster_events"), agent_reports(rows)),
+        ),
         (node_states, lambda rows: _from_states(rows, horizon)),
         (outages, lambda rows: _from_outages(rows, fleet, horizon)),
     ]
     parts = [
-        read(rows if rows is outages else place(rows, fleet)).select(
-            pl.col(n).cast(t) for n, t in SIGN_SCHEMA.items()
-        )
+        _shaped(read(rows if rows is outages else place(rows, fleet)))
         for rows, read in told
         if not rows.is_empty()
     ]
-    return pl.concat([pl.DataFrame(schema=SIGN_SCHEMA), *parts])
+    seen = pl.concat([pl.DataFrame(schema=SIGN_SCHEMA), *parts])
+    if sample_signals.is_empty() and silences.is_empty():
+        return seen
+    more = sampled(sample_signals, silences, fleet, seen.filter(pl.col("unit_kind") == "node"))
+    return pl.concat([seen, _shaped(_at_an_instant(pl.col("source_table"), more))])
+
+
+def _shaped(part: pl.DataFrame) -> pl.DataFrame:
+    return part.select(pl.col(n).cast(t) for n, t in SIGN_SCHEMA.items())
 
 
 def is_instant() -> pl.Expr:
@@ -107,7 +120,7 @@ def is_instant() -> pl.Expr:
     return pl.col("source_table").is_in(INSTANT)
 
 
-def _at_an_instant(table: str, events: pl.DataFrame) -> pl.DataFrame:
+def _at_an_instant(table: pl.Expr, events: pl.DataFrame) -> pl.DataFrame:
     # Logs that name no node are one machine's each, as far as anybody can tell: two unnamed files
     # must not become one incident because their clocks agree.
     unit = pl.when(pl.col("node") == "").then(pl.format("file {}", "file")).otherwise("node")
@@ -115,7 +128,7 @@ def _at_an_instant(table: str, events: pl.DataFrame) -> pl.DataFrame:
         {"yes": "counting", "corroborate": "corroborating", "no_user": "program"}, default="none"
     )
     return events.rename({"observed_at": "at"}).with_columns(
-        source_table=pl.lit(table),
+        source_table=table,
         unit_kind=pl.lit("node"),
         unit=unit,
         until=pl.col("at"),

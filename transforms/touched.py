@@ -2,6 +2,8 @@
 
 import polars as pl
 
+from transforms.sampled_signs import SAMPLED
+
 GPU_KINDS = ["xid", "lost"]
 
 
@@ -39,7 +41,11 @@ def gpus_touched(members: pl.DataFrame, gpus: pl.DataFrame) -> pl.DataFrame:
         "cluster", "node", "valid_from", "valid_to", "uuid", device="pci"
     )
     named = (
-        members.filter(pl.col("kind").is_in(GPU_KINDS) & (pl.col("device") != ""))
+        members.filter(
+            pl.col("kind").is_in(GPU_KINDS),
+            pl.col("device") != "",
+            ~pl.col("source_table").is_in(SAMPLED),
+        )
         .group_by("incident", "cluster", "node", "device")
         .agg(pl.col("at").min())
     )
@@ -56,9 +62,12 @@ def gpus_touched(members: pl.DataFrame, gpus: pl.DataFrame) -> pl.DataFrame:
     told = named.join(known, on=where, how="left").select(
         "incident", gpu=pl.coalesce("uuid", pl.format("{}/{}", "node", "device"))
     )
+    sampled = members.filter(
+        pl.col("source_table").is_in(SAMPLED), pl.col("device") != "", pl.col("class") == "GPU"
+    ).select("incident", gpu="device")
     recorded = members.filter(pl.col("unit_kind") == "gpu").select("incident", gpu="unit")
     return (
-        pl.concat([told, recorded])
+        pl.concat([told, sampled, recorded])
         .group_by("incident")
         .agg(pl.col("gpu").unique().sort().alias("gpus"))
     )

@@ -112,7 +112,9 @@ def ask(root: Path, repeats: int = 15) -> None:
     from chdb import session
 
     lake = Lake(root)
-    node, gpu = lake.read(samples.GPU_SAMPLES, DAY, DAY + timedelta(hours=1), ["node", "gpu"]).row(-1)
+    node, gpu = lake.read(samples.GPU_SAMPLES, DAY, DAY + timedelta(hours=1), ["node", "gpu"]).row(
+        -1
+    )
     files = f"{lake.folder(samples.GPU_SAMPLES)}/*/*/*.parquet"
     clickhouse = session.Session()
     clickhouse.query("SET max_threads = 2")

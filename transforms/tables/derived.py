@@ -133,9 +133,12 @@ class IncidentMembers(dy.Schema):
     incident = dy.String(primary_key=True, description="incident it was folded into")
     day = dy.Date(description="UTC day the incident began")
     source_table = dy.Enum(
-        ("kernel_events", "bmc_events", "cluster_events", "node_states", "outages"),
+        (
+            *("kernel_events", "bmc_events", "cluster_events", "node_states", "outages"),
+            *("sample_signals", "silences"),
+        ),
         primary_key=True,
-        description="observed table of the raw event",
+        description="table of the raw event; of signs out of samples a derived one, and no file",
     )
     observed_at = instant("its time", key=True)
     node = dy.String(primary_key=True, description="its node")
