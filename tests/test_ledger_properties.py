@@ -281,3 +281,20 @@ def test_days_are_cut_at_midnight(length):
     assert (slices["ended"] - slices["began"]).sum() == length
     assert slices["day"].is_unique().all()
     assert np.array_equal(slices["began"][1:], slices["ended"][:-1])
+
+
+@EXAMPLES
+@given(histories, st.floats(0.1, 4))
+def test_hours_of_a_run_sum_to_its_days(frames, horizon_days):
+    made = account_frames(window(0, 3, horizon_days * DAY_S), frames)
+    measured = made["run_time"].filter(pl.col("leaf").cast(pl.String) != "not_measured")
+    kept = pl.col("leaf").cast(pl.String).is_in(["ideal", "slow"])
+    days = measured.group_by("day", "run").agg(
+        pl.col("gpu_ms").sum(), pl.col("gpu_ms").filter(kept).sum().alias("kept")
+    )
+    hours = (
+        made["run_hours"]
+        .group_by("day", "run")
+        .agg(pl.col("wall_gpu_ms").sum(), pl.col("kept_gpu_ms").sum())
+    )
+    assert sorted(hours.rows()) == sorted(days.rows())

@@ -140,7 +140,7 @@ RECIPES: tuple[Recipe, ...] = (
         by=failures.failures,
     ),
     Recipe(
-        makes=(d.GPU_TIME, d.RUN_TIME),
+        makes=(d.GPU_TIME, d.RUN_TIME, d.RUN_HOURS),
         reads=(
             d.FLEET,
             d.RUN_ATTEMPTS,

@@ -1,4 +1,4 @@
-"""The two accounts of GPU time: the fleet's (`gpu_time`) and each run's own (`run_time`)."""
+"""The accounts of GPU time: the fleet's (`gpu_time`), each run's own (`run_time`, `run_hours`)."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +12,7 @@ from transforms.catalogue import classify_reasons
 from transforms.exposure import out_of_service
 from transforms.fleet import place
 from transforms.ledger.claims import LEAF, Logs, attempt_claims
+from transforms.ledger.hours import run_hours
 from transforms.ledger.lines import REACH_DAYS, attempt_lines
 from transforms.ledger.nodes import ID, share_nodes
 from transforms.ledger.owners import NOBODY, START_UP, owners, recovering, settle
@@ -30,7 +31,7 @@ from transforms.ledger.timeline import (
 )
 from transforms.ledger.waits import SLICE, wait_slices
 from transforms.repairs import repairs
-from transforms.tables.derived import GPU_TIME, RUN_TIME
+from transforms.tables.derived import GPU_TIME, RUN_HOURS, RUN_TIME
 
 if TYPE_CHECKING:
     from transforms.recipes import Window
@@ -52,7 +53,7 @@ def gpu_accounts(
     interruptions: pl.DataFrame,
     outages: pl.DataFrame,
 ) -> Mapping[str, pl.DataFrame]:
-    """`gpu_time` and `run_time` of the window's days up to the horizon, in GPU-ms (methods G-1).
+    """`gpu_time`, `run_time` and `run_hours` of the window's days up to the horizon, in GPU-ms (methods G-1).
 
     A day of gpu_time sums to GPUs installed x time commissioned; run_time to the GPUs of each
     attempt x its allocation plus the waits of the run.
@@ -60,7 +61,7 @@ def gpu_accounts(
     horizon = min(window.until, window.horizon)
     since, until = ms(window.since), ms(horizon)
     if since >= until:
-        return {"gpu_time": GPU_TIME.empty(), "run_time": RUN_TIME.empty()}
+        return {t.name: t.empty() for t in (GPU_TIME, RUN_TIME, RUN_HOURS)}
     lines = attempt_lines(run_attempts, window.horizon)
     table, stops, blamed = owners(interruptions, incidents, lines)
     logs = Logs.on(lines, steps, checkpoints, run_marks)
@@ -82,9 +83,11 @@ def gpu_accounts(
     named = lines.select("line", "cluster", "run", node=pl.col("nodes").list.first())
     # A node's time counts where the node is, also for a job whose records name no cluster.
     physical = _held_by(own, held).join(place(named, fleet).drop("node"), on="line")
+    of_runs = own.join(named.drop("node"), on="line")
     return {
         "gpu_time": GPU_TIME.conform(_account(pl.concat([physical, rest]), table)),
-        "run_time": RUN_TIME.conform(_account(own.join(named.drop("node"), on="line"), table)),
+        "run_time": RUN_TIME.conform(_account(of_runs, table)),
+        "run_hours": run_hours(of_runs),
     }
 
 

@@ -299,6 +299,16 @@ class RunTime(dy.Schema):
     )
 
 
+class RunHours(dy.Schema):
+    day = dy.Date(description=DAY)
+    cluster = dy.String(primary_key=True, description="scheduler cluster")
+    run = dy.String(primary_key=True, description="run that logs steps")
+    hour = instant("begin of the hour (UTC)", key=True)
+    wall_gpu_ms = dy.Int64(description="its GPU time in that hour (GPU-ms), waits included")
+    queue_wait_gpu_ms = dy.Int64(description="of it, waits in a queue (GPU-ms)")
+    kept_gpu_ms = dy.Int64(description="of it, steps that still count (GPU-ms)")
+
+
 def _derived(
     schema: type[dy.Schema], name: str, grain: str, day: str | None, **more: object
 ) -> Table:
@@ -348,6 +358,7 @@ RUN_TIME = _derived(
     "day, run, leaf, cause, incident and evidence of one run's own GPU time",
     "day",
 )
+RUN_HOURS = _derived(RunHours, "run_hours", "run and hour of its GPU time", "day")
 
 ALL = (
     FLEET,
@@ -362,4 +373,5 @@ ALL = (
     REPORT_VERDICTS,
     GPU_TIME,
     RUN_TIME,
+    RUN_HOURS,
 )
