@@ -125,7 +125,7 @@ def _read(
         return pl.col("fields").list.get(names.index(name), null_on_oob=True)
 
     day = field("Date").str.replace(r"^(\d{4})(\d\d)(\d\d)$", "$1-$2-$3")
-    texts = rows.select((day + "T" + field("Time")).alias("at")).to_series()
+    texts = rows.with_columns((day + "T" + field("Time")).alias("at"))["at"]  # as many as rows
     times = instants(texts, origin.zone)
     width = pl.col("fields").list.len()
     placed = rows.with_columns(
