@@ -4,8 +4,8 @@ DuckDB takes the columns from the first file, which is quick, or from all of the
 every file of the lake at each query. Files that have the same columns are therefore read as one
 group by their first; only a table of many different shapes has all of its files opened.
 
-Tables whose folders say more than their columns have one more column in the warehouse, `day`:
-a query that names it opens that day's files alone.
+Tables whose folders say more than their columns have more columns in the warehouse: `day`, and of
+samples the `hour` of the day. A query that names them opens those files alone.
 """
 
 from collections.abc import Mapping
@@ -18,16 +18,17 @@ from transforms.contract import Table
 
 MOST_SHAPES = 8
 """Beyond, opening every file costs less than planning so many scans."""
-DAY_MEANING = "UTC day of the files: a query that names it opens no others"
+FOLDER_MEANINGS = {
+    "day": "UTC day of the files: a query that names it opens no others",
+    "hour": "UTC hour of the day of the files, 0 to 23: a query that names it opens no others",
+}
 
 
-def has_day_of_folder(table: Table) -> bool:
-    """True where `day` is told by the folder alone, and worth naming: tables of many files."""
-    return (
-        table.day is not None
-        and "day" not in table.dtypes
-        and (partition(table) == "hour" or table.day == "hour_at")
-    )
+def folder_columns(table: Table) -> dict[str, str]:
+    """Name and SQL type of what the folders alone tell of a table of many files."""
+    if partition(table) == "hour":
+        return {"day": "DATE", "hour": "TINYINT"}
+    return {"day": "DATE"} if table.day == "hour_at" else {}
 
 
 def statement(
@@ -58,12 +59,14 @@ def statement(
 
 
 def _read(table: Table, files: str, is_by_name: bool) -> str:
-    folders = {"day": "day", "hour": "day, hour"}.get(partition(table), "")
-    is_hive = has_day_of_folder(table) or (folders == "day" and "day" in table.dtypes)
-    kinds = ", hive_types = {'day': DATE" + (", 'hour': VARCHAR" if ", " in folders else "") + "}"
+    told = folder_columns(table)
+    if not told and "day" in table.dtypes and partition(table) == "day":
+        told = {"day": "DATE"}
+    kinds = ", ".join(f"'{name}': {kind}" for name, kind in told.items())
     return (
         f"read_parquet({files}, union_by_name = {str(is_by_name).lower()}, "
-        f"hive_partitioning = {str(is_hive).lower()}{kinds if is_hive else ''})"
+        f"hive_partitioning = {str(bool(told)).lower()}"
+        f"{f', hive_types = {{{kinds}}}' if told else ''})"
     )
 
 
@@ -76,8 +79,7 @@ def _select(table: Table, source: str, there: Mapping[str, str], types: Mapping[
         else f'"{name}"::{kind} AS "{name}"'
         for name, kind in types.items()
     ]
-    if has_day_of_folder(table):
-        columns.append("day")
+    columns += folder_columns(table)
     return f"SELECT {', '.join(columns)} FROM {source}"
 
 

@@ -245,9 +245,9 @@ def _comment(connection: duckdb.DuckDBPyConnection, table: Table, kind: str) -> 
     connection.execute(f"COMMENT ON {kind} {table.name} IS {grain}")
     for name, meaning in table.meanings.items():
         connection.execute(f'COMMENT ON COLUMN {table.name}."{name}" IS {_quoted(meaning)}')
-    if kind == "VIEW" and parquet_views.has_day_of_folder(table):
-        about = _quoted(parquet_views.DAY_MEANING)
-        connection.execute(f"COMMENT ON COLUMN {table.name}.day IS {about}")
+    for name in parquet_views.folder_columns(table) if kind == "VIEW" else ():
+        about = _quoted(parquet_views.FOLDER_MEANINGS[name])
+        connection.execute(f"COMMENT ON COLUMN {table.name}.{name} IS {about}")
 
 
 def _native(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> None:
