@@ -43,7 +43,10 @@ SELECT
     coalesce(gpus_heard, 0) AS gpus_heard,
     coalesce(heard_gpu_hours, 0) AS heard_gpu_hours,
     capacity_gpu_hours,
-    least(coalesce(heard_gpu_hours, 0) / nullif(capacity_gpu_hours, 0), 1) AS coverage,
+    CASE
+        WHEN capacity_gpu_hours > 0
+            THEN least(coalesce(heard_gpu_hours, 0) / capacity_gpu_hours, 1)
+    END AS coverage,
     coalesce(silences, 0) AS silences,
     coalesce(collector_silences, 0) AS collector_silences
 FROM heard
