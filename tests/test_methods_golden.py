@@ -5,6 +5,7 @@ import math
 import pytest
 
 from transforms import mtbf
+from transforms.ledger import readouts
 from transforms.repair_times import repair_times
 
 
@@ -117,3 +118,8 @@ def test_x42_a_job_meets_a_failure(golden):
     x = golden["X42_job_fail"]
     assert close(0.0065 * 64 * 1, x["expected"])
     assert close(mtbf.failure_probability(0.0065, nodes=64, days=1), x["p"])
+
+
+def test_x34_model_flops_utilisation(golden):
+    x = golden["X34_mfu"]
+    assert close(readouts.mfu(405e9, x["tokens_per_s"], 16_384, 989e12), x["mfu"])

@@ -96,5 +96,16 @@ def assumed_rework_gpu_ms(
     return min(runtime_ms, checkpoint_loss_ms) * gpus
 
 
+def mfu(
+    parameters: float, kept_tokens_per_s: float, gpus: int, peak_flops: float, attention: float = 0
+) -> float:
+    """Model FLOPs utilisation (methods G-5): (6 P tokens/s + attention FLOP/s) / (GPUs x peak).
+
+    `parameters` are the active ones; `peak_flops` the dense peak (FLOP/s) of one GPU for the
+    number format in use, never the sparse one. Tokens of steps that were lost do not count.
+    """
+    return (6 * parameters * kept_tokens_per_s + attention) / (gpus * peak_flops)
+
+
 def _ratio(part: int, whole: int, *needs: int) -> float | None:
     return part / whole if whole > 0 and all(need > 0 for need in needs) else None
