@@ -13,6 +13,11 @@ from transforms.studies import BY_NAME, Asked, RefusalError
 
 def answer(root: Path, name: str, asked: Asked) -> pl.DataFrame:
     """Rows of the study `name`; a refusal is one line that says what would help."""
+    return told(name, asked, frames_of(root, name, asked))
+
+
+def frames_of(root: Path, name: str, asked: Asked) -> dict[str, pl.DataFrame]:
+    """The tables and settings that the study reads to answer `asked`."""
     study, lake = BY_NAME[name], Lake(root)
     since, until = (_midnight(day) for day in (asked.since, asked.until))
     columns = study.columns(asked)
@@ -26,9 +31,13 @@ def answer(root: Path, name: str, asked: Asked) -> pl.DataFrame:
     if all(frame.is_empty() for frame in frames.values()):
         raise DataError(f"{root}: nothing derived for these days. Run `faultledger derive`.")
     lists = {"calendar": settings.calendar_rows, "prices": settings.price_rows}
-    frames |= {need: lists[need](settings.load(root)) for need in study.needs}
+    return frames | {need: lists[need](settings.load(root)) for need in study.needs}
+
+
+def told(name: str, asked: Asked, frames: dict[str, pl.DataFrame]) -> pl.DataFrame:
+    """What the study `name` says of `frames`."""
     try:
-        return study.by(asked, **frames)
+        return BY_NAME[name].by(asked, **frames)
     except RefusalError as error:
         raise CallError(f"{name}: {error}.") from error
 

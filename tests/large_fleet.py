@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from flows.lake import Lake
 from transforms.contract import Table
+from transforms.studies import Asked
 from transforms.tables import derived as d
 from transforms.tables import observed as o
 
@@ -26,10 +26,29 @@ SHARES = (0.22, 0.2, 0.12, 0.08, 0.14, 0.14, 0.06, 0.04)
 CHUNK_DAYS = 30
 
 QUESTIONS: dict[str, tuple[dict[str, str], ...]] = {
-    "rates": ({"by": "cluster"}, {"by": "hall,week"}, {"by": "node"}, {"by": "rack,class"}),
+    "rates": ({"by": "cluster"}, {"by": "hall,week"}, {"by": "node"}, {"by": "rack,class"}, {"by": "provider,component,month"}),
     "compare": ({"first": "cluster=alpha", "second": "cluster=beta"},),
-}
+    "availability": ({"by": "cluster"}, {"by": "hall,month"}),
+    "survival": (
+        {},
+        {"unit": "gpu", "by": "model"},
+        {"unit": "gpu", "of": "removal", "by": "model"},
+        {"of": "repair", "by": "class"},
+        {"of": "between-failures", "by": "hall"},
+        {"unit": "gpu", "of": "between-failures"},
+    ),
+    "recurrence": ({"by": "hall"}, {"by": "model", "unit": "gpu"}),
+    "relapses": ({"clock": "wall", "by": "class"},),
+    "suspects": tuple({"unit": unit} for unit in ("node", "gpu", "rack", "leaf_switch")),
+    "trend": ({"by": "cluster"}, {"by": "hall,class"}),
+}  # fmt: skip
 """What each study is asked of it; a study not named here is asked without options."""
+
+
+def asked_of(options: dict[str, str]) -> Asked:
+    """The question of these options; `clock` is no option of its own."""
+    rest = {name: value for name, value in options.items() if name != "clock"}
+    return Asked(clock=options.get("clock", "in_service"), options=rest)
 
 
 @dataclass(frozen=True)
@@ -50,7 +69,7 @@ class LargeFleet:
     def until(self) -> datetime:
         return self.began + timedelta(days=self.days)
 
-    def _at(self, us: np.ndarray) -> pl.Series:
+    def at(self, us: np.ndarray) -> pl.Series:
         first = int(self.began.timestamp()) * 1_000_000
         return pl.Series(us + first).cast(pl.Datetime("us", "UTC"))
 
@@ -76,7 +95,7 @@ class LargeFleet:
         )
 
     def fleet(self) -> pl.DataFrame:
-        return _conform(
+        return conform(
             d.FLEET,
             self.places().with_columns(
                 valid_from=pl.lit(self.began - timedelta(days=40)),
@@ -97,7 +116,7 @@ class LargeFleet:
             down = np.where(rng.random(size) < 0.02, rng.integers(0, DAY_MS, size), 0)
             allocated = (DAY_MS - down) * rng.integers(80, 100, size) // 100
             days = pl.Series([self.since + timedelta(days=first + k) for k in range(some)])
-            yield _conform(
+            yield conform(
                 d.EXPOSURE,
                 pl.DataFrame({"day": days}).join(places, how="cross").with_columns(
                     gpus=GPUS_A_NODE,
@@ -129,7 +148,7 @@ class LargeFleet:
         told = pl.DataFrame(
             {
                 "incident": pl.Series(np.arange(self.incidents)).cast(pl.String).str.zfill(16),
-                "began": self._at(us),
+                "began": self.at(us),
                 "lasted": rng.integers(0, 600_000_000, self.incidents),
                 "number": node,
                 "class": pl.Series(KLASSES).gather(kind),
@@ -143,14 +162,14 @@ class LargeFleet:
             }
         )
         names = self.places().select("cluster", "node").with_row_index("number")
-        gpu = pl.format("{}/{}", "node", _bus(pl.col("slot")))
+        gpu = pl.format("{}/{}", "node", bus(pl.col("slot")))
         on_gpu = pl.col("slot") >= 0
-        return _conform(
+        return conform(
             d.INCIDENTS,
             told.join(names.cast({"number": pl.Int64}), on="number").with_columns(
                 day=pl.col("began").dt.date(),
                 ended=pl.col("began") + pl.duration(microseconds="lasted"),
-                device=pl.when(on_gpu).then(_bus(pl.col("slot"))).otherwise(pl.lit("")),
+                device=pl.when(on_gpu).then(bus(pl.col("slot"))).otherwise(pl.lit("")),
                 nodes=pl.concat_list("node"),
                 gpus=pl.when(on_gpu).then(pl.concat_list(gpu)).otherwise(pl.lit([], pl.List(pl.String))),
                 root_kind=pl.when(pl.col("root_code") > 0).then(pl.lit("xid")).otherwise(pl.lit("node_state")),
@@ -159,18 +178,9 @@ class LargeFleet:
             ),
         )  # fmt: skip
 
-    def incident_members(self, incidents: pl.DataFrame) -> pl.DataFrame:
-        """The root of every incident."""
-        rows = incidents.select(
-            "incident", "day", "node", "device",
-            source_table=pl.lit("kernel_events"), observed_at="began", kind="root_kind",
-            code="root_code", file=pl.lit("log"), line_no=pl.lit(1), role=pl.lit("root"),
-        )  # fmt: skip
-        return _conform(d.INCIDENT_MEMBERS, rows)
-
     def failures(self, incidents: pl.DataFrame) -> pl.DataFrame:
         by = ["day", "cluster", "node", "class", "component", "definition"]
-        return _conform(d.FAILURES, incidents.group_by(by).agg(failures=pl.len()))
+        return conform(d.FAILURES, incidents.group_by(by).agg(failures=pl.len()))
 
     def repairs(self, incidents: pl.DataFrame) -> pl.DataFrame:
         """A third of the incidents take their node out for a while, lognormal around 6 hours."""
@@ -183,7 +193,7 @@ class LargeFleet:
             down_from="began", up_again=pl.when(back < self.until).then(back),
             planned=pl.Series(rng.random(some.height) < 0.1), reason="component",
         )  # fmt: skip
-        return _conform(d.REPAIRS, rows.unique(["cluster", "node", "down_from"]))
+        return conform(d.REPAIRS, rows.unique(["cluster", "node", "down_from"]))
 
     def interruptions(self, incidents: pl.DataFrame) -> pl.DataFrame:
         """A quarter of the incidents end a run, most often a small one."""
@@ -210,7 +220,7 @@ class LargeFleet:
             gpus=pl.Series(nodes * GPUS_A_NODE),
             lost_from_step=None,
         )
-        return _conform(d.INTERRUPTIONS, rows.unique(["cluster", "run", "failed_at"]))
+        return conform(d.INTERRUPTIONS, rows.unique(["cluster", "run", "failed_at"]))
 
     def gpus(self) -> pl.DataFrame:
         """Every slot's boards: three in a hundred were swapped once."""
@@ -219,7 +229,7 @@ class LargeFleet:
             pl.DataFrame({"slot": np.arange(GPUS_A_NODE)}), how="cross"
         )  # fmt: skip
         swapped = rng.random(slots.height) < 0.03
-        at = self._at(np.where(swapped, rng.integers(1, self.days * DAY_US, slots.height), 0))
+        at = self.at(np.where(swapped, rng.integers(1, self.days * DAY_US, slots.height), 0))
         serial = pl.format("{}{}", pl.lit("S"), pl.int_range(pl.len()) + 1_000_000)
         first = slots.with_columns(
             serial=serial,
@@ -233,41 +243,19 @@ class LargeFleet:
         )
         rows = pl.concat([first, second], how="diagonal_relaxed").with_columns(
             uuid=pl.format("GPU-{}", "serial"),
-            pci=_bus(pl.col("slot")),
+            pci=bus(pl.col("slot")),
             model=pl.lit("H100"),
             file=pl.lit("gpus"),
             line_no=1,
         )
-        return _conform(o.GPUS, rows)
-
-    def tables(self) -> dict[Table, pl.DataFrame]:
-        """All but `exposure`, which comes in pieces."""
-        incidents = self.incident_rows()
-        return {
-            d.FLEET: self.fleet(),
-            d.INCIDENTS: incidents,
-            d.INCIDENT_MEMBERS: self.incident_members(incidents),
-            d.FAILURES: self.failures(incidents),
-            d.REPAIRS: self.repairs(incidents),
-            d.INTERRUPTIONS: self.interruptions(incidents),
-            o.GPUS: self.gpus(),
-        }
+        return conform(o.GPUS, rows)
 
 
-def lay_down(fleet: LargeFleet, lake: Lake) -> None:
-    """The fleet's rows as a lake that was derived."""
-    for table, rows in fleet.tables().items():
-        lake.replace(table, rows, fleet.began, fleet.until)
-    for rows in fleet.exposure():
-        days = rows["day"].unique().sort().cast(pl.Datetime("us", "UTC"))
-        lake.replace(d.EXPOSURE, rows, days[0], days[-1] + timedelta(days=1))
-
-
-def _bus(slot: pl.Expr) -> pl.Expr:
+def bus(slot: pl.Expr) -> pl.Expr:
     return pl.format("0000:{}b:00", slot + 1)
 
 
-def _conform(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
+def conform(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
     """`rows` in the types and order of `table`; what they do not say is null."""
     told = [
         (pl.col(name) if name in rows.columns else pl.lit(None)).cast(dtype).alias(name)

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from large_fleet import QUESTIONS, LargeFleet, lay_down
+from large_fleet import QUESTIONS, LargeFleet, asked_of
+from large_fleet_records import lay_down, tables
 from polars.testing import assert_frame_equal
 
 from flows import studying
 from flows.errors import CallError
 from flows.lake import Lake
-from transforms.studies import STUDIES, Asked
+from transforms.studies import STUDIES
 
 FLEET = LargeFleet(nodes=96, days=30, incidents=3000)
 ASKED = [
@@ -30,7 +31,7 @@ def lake(tmp_path_factory):
 def answered(lake, name, options) -> pl.DataFrame:
     """Its answer, or the one cell of its refusal."""
     try:
-        return studying.answer(lake.root, name, Asked(options=options))
+        return studying.answer(lake.root, name, asked_of(options))
     except CallError as error:
         return pl.DataFrame({"refused": [str(error)]})
 
@@ -46,7 +47,7 @@ def test_a_study_says_the_same_of_the_columns_it_names_as_of_whole_tables(
 
 
 def test_the_made_rows_keep_their_tables_promises(lake):
-    for table, rows in FLEET.tables().items():
+    for table, rows in tables(FLEET).items():
         assert rows.height
         assert not any(table.broken_rules(rows).values())
         if table.interval is None:

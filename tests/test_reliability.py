@@ -21,6 +21,7 @@ from transforms.reliability import (
     precursors,
     recurrence,
     regression,
+    shuffles,
     survival,
     trends,
     weibull,
@@ -407,11 +408,11 @@ def test_planted_rack_bursts_are_found_and_independent_failures_raise_no_alarm()
     for _ in range(60):
         node = rng.integers(0, racks * size, 300)
         at = rng.uniform(0, 28, 300)
-        alarms += domains.shuffled(home, node, at, 1 / 24, rng, draws=99).p <= 0.05
+        alarms += shuffles.shuffled(home, node, at, 1 / 24, rng, draws=99).p <= 0.05
     assert alarms <= stats.binom.ppf(0.999, 60, 0.05)
     node = np.concatenate([rng.integers(0, racks * size, 300), 7 * size + np.arange(4)])
     at = np.concatenate([rng.uniform(0, 28, 300), 14 + np.arange(4) / 1440])
-    found = domains.shuffled(home, node, at, 1 / 144, rng, draws=999)
+    found = shuffles.shuffled(home, node, at, 1 / 144, rng, draws=999)
     assert found.p <= 0.01
     assert np.flatnonzero(domains.benjamini_hochberg(found.domain_p)).tolist() == [7]
 

@@ -22,6 +22,7 @@ import polars as pl
 from transforms.node_failures import node_failures
 from transforms.reliability import domains as d4
 from transforms.reliability.dispersion import Dispersion, rate_limits
+from transforms.reliability.shuffles import CoFailure, shuffled
 from transforms.seats import KINDS, seated, seats_at_risk
 from transforms.shrinkage import fit, posterior
 from transforms.studies.base import Asked, RefusalError, Study, at_risk, number
@@ -143,7 +144,7 @@ class _Kind:
         self.classes = failed["class"].to_numpy()
         self.failures = np.bincount(self.home[self.node], minlength=len(self.size))
         self.is_tried = self.size > 1
-        self.seen: d4.CoFailure
+        self.seen: CoFailure
 
     @staticmethod
     def of(
@@ -170,7 +171,7 @@ class _Kind:
             return None
         mine = failed.join(seats.select("seat", "number"), on="seat")
         one = _Kind(kind, seats, mine, gap_s, level)
-        one.seen = d4.shuffled(one.home, one.node, one.at, gap_s, rng, one.stratum, draws)
+        one.seen = shuffled(one.home, one.node, one.at, gap_s, rng, one.stratum, draws)
         return one
 
     @property
@@ -183,9 +184,9 @@ class _Kind:
         yield self._whole(stands_out, kinds)
         prior = fit(self.failures, self.days) if named.any() else None
         level = self.level
-        bursts = d4.bursts(self.home[self.node], self.node, self.at, BURST_S)
+        burst, width = d4.bursts(self.home[self.node], self.node, self.at, BURST_S)
         for k in np.flatnonzero(named):
-            sizes = [nodes for home, nodes in bursts if home == k and nodes >= BURST_NODES]
+            sizes = width[(burst == k) & (width >= BURST_NODES)]
             count, days = int(self.failures[k]), float(self.days[k])
             yield {
                 "kind": self.kind,
@@ -196,7 +197,7 @@ class _Kind:
                 "p": float(self.seen.domain_p[k]),
                 "shrunk_per_1000": posterior(prior, count, days).mean if prior else None,
                 "bursts": len(sizes),
-                "largest_burst": max(sizes, default=0),
+                "largest_burst": int(sizes.max(initial=0)),
                 "tried": tried,
                 "verdict": "evidence that its nodes fail together",
             }
@@ -222,7 +223,7 @@ class _Kind:
                 for m, how_many in zip(*np.unique(self.size, return_counts=True), strict=True)
             )
         )
-        sizes = [n for _, n in d4.bursts(self.home[self.node], self.node, self.at, BURST_S)]
+        _, sizes = d4.bursts(self.home[self.node], self.node, self.at, BURST_S)
         scatter = scatter_of(self.failures, self.days, np.random.default_rng(1))
         enough = count >= FEWEST_FOR_PHI and not math.isnan(scatter.phi)
         if not self.can_be_told:
@@ -243,8 +244,8 @@ class _Kind:
             "closed_form_p": d4.pairs_p(self.seen.pairs, expected),
             "phi": scatter.phi if enough else None,
             "phi_p": scatter.p if enough else None,
-            "bursts": sum(n >= BURST_NODES for n in sizes),
-            "largest_burst": max(sizes, default=int(count > 0)),
+            "bursts": int((sizes >= BURST_NODES).sum()),
+            "largest_burst": int(sizes.max(initial=int(count > 0))),
             "beta": float(self.seen.is_dependent.mean()) if count else None,
             "usual_beta": float(self.seen.usual_dependence.mean())
             if count and self.can_be_told

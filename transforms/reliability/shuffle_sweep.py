@@ -1,0 +1,166 @@
+"""The hot loops of `shuffles`, compiled by numba on first use and kept on disk.
+
+Failures come in order of time; `since[f]` is the first one that lies near failure f.
+"""
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Placed = npt.NDArray[np.int32]
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def own_pairs(node: Ints, since: Ints, nodes: int) -> Ints:
+    """Near pairs of each node with itself: they share a domain wherever it sits."""
+    own, lately = np.zeros(nodes, np.int64), np.zeros(nodes, np.int64)
+    first = 0
+    for f in range(len(node)):
+        while first < since[f]:
+            lately[node[first]] -= 1
+            first += 1
+        own[node[f]] += lately[node[f]]
+        lately[node[f]] += 1
+    return own
+
+
+@numba.njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+def by_sweep(placed: Placed, node: Placed, since: Ints, own: Ints, domains: int) -> Ints:
+    """Pairs of different nodes, draws by domains."""
+    draws = len(placed)
+    found = np.zeros((draws, domains), np.int64)
+    for d in numba.prange(draws):
+        homes, told = placed[d], found[d]
+        lately = np.zeros(domains, np.int64)
+        first = 0
+        for f in range(len(node)):
+            while first < since[f]:
+                lately[homes[node[first]]] -= 1
+                first += 1
+            home = homes[node[f]]
+            told[home] += lately[home]
+            lately[home] += 1
+        for n in range(len(own)):
+            told[homes[n]] -= own[n]
+    return found
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def table(
+    node: Ints, since: Ints, part: Ints, row: Ints, local: Ints, cells: int
+) -> npt.NDArray[np.int32]:
+    """How often each two nodes of one part failed near each other, part after part."""
+    found = np.zeros(cells, np.int32)
+    for f in range(len(node)):
+        one = node[f]
+        for g in range(since[f], f):
+            other = node[g]
+            if other != one and part[other] == part[one]:
+                found[row[one] + local[other]] += 1
+                found[row[other] + local[one]] += 1
+    return found
+
+
+@numba.njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+def by_table(
+    placed: Placed, table: npt.NDArray[np.int32], row: Ints, local: Ints, domains: int
+) -> Ints:
+    """Pairs, draws by domains: the table's cells of those who share a domain."""
+    draws, nodes = placed.shape
+    found = np.zeros((draws, domains), np.int64)
+    for d in numba.prange(draws):
+        homes = placed[d]
+        ends = np.zeros(domains + 1, np.int64)
+        for n in range(nodes):
+            ends[homes[n] + 1] += 1
+        for h in range(domains):
+            ends[h + 1] += ends[h]
+        rows, columns = np.empty(nodes, np.int64), np.empty(nodes, np.int64)
+        at = ends.copy()
+        for n in range(nodes):
+            h = homes[n]
+            rows[at[h]], columns[at[h]] = row[n], local[n]
+            at[h] += 1
+        for h in range(domains):
+            told = 0
+            for i in range(ends[h], ends[h + 1]):
+                for j in range(ends[h], i):
+                    told += table[rows[i] + columns[j]]
+            found[d, h] = told
+    return found
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def dependence(
+    node: Ints,
+    since: Ints,
+    home: Ints,
+    stratum: Ints,
+    part: Ints,
+    starts: Ints,
+    domain: Ints,
+    seats: Ints,
+    logs: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+    """Has each failure a partner, and the chance of one; see `shuffles.dependence`.
+
+    Stratum s has `seats[i]` nodes in `domain[i]`, for i in starts[s]:starts[s + 1].
+    """
+    failures, strata = len(node), len(starts) - 1
+    size = np.bincount(stratum)
+    until = np.empty(failures, np.int64)  # behind the last near one
+    last = 0
+    for f in range(failures):
+        while last < failures and since[last] <= f:
+            last += 1
+        until[f] = last
+    # Two strata meet where a domain has both.
+    count = 0
+    for i in range(len(domain)):
+        count = max(count, domain[i] + 1)
+    holds = np.zeros((count, strata), np.int64)
+    for s in range(strata):
+        for i in range(starts[s], starts[s + 1]):
+            holds[domain[i], s] = seats[i]
+    joined, chance = np.zeros(failures, np.bool_), np.zeros(failures)
+    met = np.full(len(home), -1)
+    near, touched = np.zeros(strata, np.int64), np.empty(strata, np.int64)
+    known = {(np.int64(-1), np.int64(-1)): 0.0}
+    for f in range(failures):
+        mine, own, h = node[f], stratum[node[f]], home[node[f]]
+        kinds = 0
+        for g in range(since[f], until[f]):
+            other = node[g]
+            if other == mine or met[other] == f or part[other] != part[mine]:
+                continue
+            met[other] = f
+            joined[f] |= home[other] == h
+            if near[stratum[other]] == 0:
+                touched[kinds] = stratum[other]
+                kinds += 1
+            near[stratum[other]] += 1
+        alone = kinds == 1 and touched[0] == own
+        key = (np.int64(own), near[own])
+        if alone and key in known:
+            chance[f] = known[key]
+        elif kinds > 0:
+            missed = 0.0
+            for i in range(starts[own], starts[own + 1]):
+                told = 0.0
+                for which in range(kinds):
+                    t = touched[which]
+                    taken = np.int64(t == own)
+                    total, k = size[t] - taken, near[t]
+                    left = total - max(holds[domain[i], t] - taken, 0)
+                    if left < k:
+                        told = -np.inf
+                        break
+                    told += logs[left] - logs[left - k] + logs[total - k] - logs[total]
+                missed += seats[i] / size[own] * np.exp(told)
+            chance[f] = min(max(1 - missed, 0.0), 1.0)
+            if alone:
+                known[key] = chance[f]
+        for which in range(kinds):
+            near[touched[which]] = 0
+    return joined, chance
