@@ -30,8 +30,7 @@ from test_ml_goodput import JOB, story
 
 from flows.derive import derive
 from flows.lake import Lake
-from transforms import incidents, runs, tables
-from transforms.ledger import gpu_accounts
+from transforms import recipes, tables
 from transforms.recipes import Window
 from transforms.sources.base import Origin
 from transforms.sources.ml_goodput import SOURCE
@@ -105,17 +104,11 @@ def ledger(frames: dict[str, pl.DataFrame]) -> pl.DataFrame:
     last = frames["steps"]["ended"].max()
     until = last.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
     window = Window(T0, until, last)
-    attempts = runs.link(window, job_attempts=none["job_attempts"], **logs)["run_attempts"]
-    observed = ("kernel_events", "bmc_events", "cluster_events", "node_states", "outages")
-    events = {name: none[name] for name in observed}
-    found = incidents.derive(
-        window, run_attempts=attempts, fleet=none["fleet"], gpus=none["gpus"], **events, **logs
-    )
-    return gpu_accounts(
-        window, fleet=none["fleet"], run_attempts=attempts, node_states=none["node_states"],
-        outages=none["outages"], incidents=found["incidents"],
-        interruptions=found["interruptions"], **logs,
-    )["run_time"]  # fmt: skip
+    held = none | logs
+    for made in ("run_attempts", "incidents", "gpu_time"):
+        recipe = next(r for r in recipes.RECIPES if made in {table.name for table in r.makes})
+        held |= recipe.by(window, **{table.name: held[table.name] for table in recipe.reads})
+    return held["run_time"]
 
 
 def cpu_seconds(work: Callable[[], object], times: int = 3) -> float:
