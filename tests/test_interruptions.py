@@ -329,3 +329,65 @@ def test_the_drain_and_the_other_down_interrupted_nobody(slurm_live):
         ("gpu007", "GPU", 0, "S3"),
         ("gpu008", "Network", 0, "S3"),
     ]
+
+
+class TestSecondOrder:
+    """A large run fails, comes back on nodes that another one had, and that one is preempted."""
+
+    LARGE = (
+        attempt(0, END, job="1", nodes=("n1", "n2"), state="NODE_FAIL"),
+        attempt(END + 300, None, job="1", nodes=("n2", "n3")),
+    )
+    SMALL = (
+        attempt(HOUR, END + 240, job="7", nodes=("n3",), state="PREEMPTED"),
+        attempt(END + HOUR, None, job="7", nodes=("n4",)),
+    )
+
+    def preempted(self, large=LARGE, small=SMALL, **rows):
+        made = stops(run_attempts=[*large, *small], **rows)
+        found = made.filter(state="PREEMPTED").to_dicts()
+        assert len(found) == 1
+        return found[0]
+
+    def test_it_is_planned_and_laid_to_the_other_s_incident(self):
+        stop = self.preempted(kernel_events=[event(END - 60, node="n1")])
+        large = stops(run_attempts=[*self.LARGE], kernel_events=[event(END - 60, node="n1")])
+        assert stop["second_order_of"] == large["incident"][0] is not None
+        assert (stop["planned"], stop["cause"], stop["incident"]) == (True, "Planned", None)
+
+    def test_a_failure_without_an_incident_is_blamed_too(self):
+        assert self.preempted()["second_order_of"] == ""
+
+    @pytest.mark.parametrize(
+        ("large", "why"),
+        [
+            (LARGE[:1], "it never came back"),
+            ((LARGE[0] | {"state": "TIMEOUT"}, LARGE[1]), "it had not failed"),
+            ((LARGE[0], LARGE[1] | {"nodes": ["n2", "n5"]}), "it came back elsewhere"),
+            ((LARGE[0], LARGE[1] | {"started": at(END + 1200)}), "it came back later"),
+        ],
+    )
+    def test_a_preemption_for_another_reason_is_none(self, large, why):
+        assert self.preempted(large)["second_order_of"] is None, why
+
+    def test_the_ledger_lays_its_losses_to_that_incident_under_their_own_name(self):
+        from ledger_frames import account_frames
+
+        made = derived(
+            run_attempts=[*self.LARGE, *self.SMALL], kernel_events=[event(END - 60, node="n1")]
+        )
+        window = Window(at(-12 * HOUR), at(12 * HOUR), at(10 * HOUR))
+        attempts = frames(run_attempts=[*self.LARGE, *self.SMALL])["run_attempts"]
+        found = account_frames(
+            window,
+            {
+                "run_attempts": attempts,
+                "interruptions": made["interruptions"],
+                "incidents": made["incidents"],
+            },
+        )
+        of_small = (pl.col("run") == "7") & (pl.col("leaf") == "queue_wait")
+        waits = found["run_time"].filter(of_small, pl.col("cause") != "start-up")
+        assert waits.select("cause", "incident").rows() == [
+            ("second-order", made["incidents"]["incident"][0])
+        ]

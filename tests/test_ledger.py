@@ -458,6 +458,22 @@ class TestWaiting:
         )
         assert found == {"queue_wait": 120, "repair_wait": 80}
 
+    def test_it_is_a_queue_while_enough_nodes_stand_free(self):
+        """From 200 on another job has n3, and n1 is still broken."""
+        before = attempt(0, 100, NODES, state="NODE_FAIL")
+        after = attempt(300, 400, NODES, submitted=100)
+        other = attempt(200, 400, ["n3"], job_id="o", run="o", logs_steps=False)
+        found = accounts(
+            fleet=[*FLEET, node("n3"), node("n4", gpu_model="older")],
+            run_attempts=[before, after, other],
+            node_states=[state("n1", 100, 250)],
+        )["run_time"].filter(run="r")
+        waits = found.filter(pl.col("leaf").is_in(["queue_wait", "repair_wait"]))
+        assert leaves(waits, "leaf", "evidence") == {
+            ("queue_wait", "scheduler"): 150 * 16 * MS,
+            ("repair_wait", "node_states"): 50 * 16 * MS,
+        }
+
     def test_a_repair_is_seen_though_the_job_s_records_name_no_cluster(self):
         before = attempt(0, 100, NODES, state="NODE_FAIL", cluster="")
         after = attempt(233, 400, NODES, submitted=111, cluster="")

@@ -29,6 +29,7 @@ import polars as pl
 from transforms.contract import UTC
 from transforms.ledger.lines import attempt_lines
 from transforms.progress import progress
+from transforms.second_order import second_order
 from transforms.tables.derived import INTERRUPTIONS
 
 MINUTE_MS = 60_000
@@ -140,7 +141,16 @@ def find(
         submitted=pl.col("submitted_at"),
         nodes=pl.col("node_count"),
     )
-    return _in_table(rows)
+    on_nodes = held.select("attempt", "cluster", "node")
+    spans = run_attempts.with_row_index("attempt").select(
+        "attempt", "cluster", "job_id", submitted_at="submitted"
+    )
+    numbered = spans.join(
+        lines.select("line", "cluster", "job_id", "submitted_at"),
+        on=["cluster", "job_id", "submitted_at"],
+    )
+    places = on_nodes.join(numbered.select("attempt", "line"), on="attempt").drop("attempt")
+    return _in_table(second_order(rows, lines, places))
 
 
 def _in_table(rows: pl.DataFrame) -> pl.DataFrame:

@@ -13,6 +13,7 @@ from transforms.ledger.timeline import DAY_MS, instant_ms
 from transforms.tables.derived import CLASSES
 
 NOBODY, START_UP, INSURANCE = 0, 1, 2
+SECOND_ORDER = "second-order"
 _STANDING = ("", "start-up", "insurance", *CLASSES)
 CLASS_OWNER = {name: _STANDING.index(name) for name in CLASSES}
 ROLLBACK = CLASS_OWNER["Human"]
@@ -41,11 +42,13 @@ def owners(
         [
             standing,
             stops.select(
-                pl.when("planned")
+                pl.when(pl.col("second_order_of").is_not_null())
+                .then(pl.lit(SECOND_ORDER))
+                .when("planned")
                 .then(pl.lit("Planned"))
                 .otherwise(pl.col("cause").cast(pl.String))
                 .alias("cause"),
-                pl.col("incident").fill_null(""),
+                pl.coalesce("second_order_of", "incident", pl.lit("")).alias("incident"),
                 (pl.col("day") + _REACH).alias("last_day"),
             ),
             found.select(

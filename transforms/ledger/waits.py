@@ -9,6 +9,7 @@ import polars as pl
 
 from transforms.fleet import place
 from transforms.ledger.claims import EVIDENCE_TYPE, LEAF
+from transforms.ledger.free import while_scarce
 from transforms.ledger.lines import REACH_MS
 from transforms.ledger.owners import START_UP, recovering
 from transforms.ledger.timeline import cut_days, sweep
@@ -32,7 +33,8 @@ def wait_slices(
     """The waits of all runs within [since, until), on the lines of the attempts waited for.
 
     `out` has cluster, node, began, ended (ms) and service of nodes out of service. A wait is for
-    repair while a node of the attempt before is down or in maintenance. Gives SLICE; `gpus` are
+    repair while a node of the attempt before is down or in maintenance and too few are free in
+    its stead (G-2). Gives SLICE; `gpus` are
     as many as the attempt waited for asks, or as there were before.
     """
     waits = (
@@ -46,11 +48,19 @@ def wait_slices(
         .filter(pl.col("began") < pl.col("ended"))
         .select("line", "began", "ended")
     )
-    waits = recovering(cut_days(waits).drop("day"), lines, stops)
     sizes = lines.select("line", "gpus", "started")
     before = lines.select(after="line", gpus_before="gpus")
     # Records of a request may not name the GPUs that it will get.
     unnamed = pl.col("started").is_null() & (pl.col("gpus") == 0)
+    waits = (
+        recovering(cut_days(waits).drop("day"), lines, stops)
+        .join(sizes, on="line", how="left", maintain_order="left")
+        .join(before, on="after", how="left", maintain_order="left")
+        .with_columns(
+            gpus=pl.when(unnamed).then(pl.col("gpus_before").fill_null(0)).otherwise("gpus")
+        )
+        .select("line", "began", "ended", "after", "recovery", "gpus")
+    )
     return (
         sweep(
             [
@@ -60,13 +70,10 @@ def wait_slices(
                 ),
             ]
         )
-        .join(sizes, on="line", how="left", maintain_order="left")
-        .join(before, on="after", how="left", maintain_order="left")
         .with_columns(
             owner="recovery",
             fallback=pl.lit(START_UP, pl.Int64),
             from_gpu=pl.lit(0, pl.Int64),
-            gpus=pl.when(unnamed).then(pl.col("gpus_before").fill_null(0)).otherwise("gpus"),
             provisional=pl.lit(False),
         )
         .filter(pl.col("gpus") > 0)
@@ -113,12 +120,13 @@ def _levels(lines: pl.DataFrame) -> list[pl.DataFrame]:
 def _repairs(
     waits: pl.DataFrame, lines: pl.DataFrame, out: pl.DataFrame, fleet: pl.DataFrame
 ) -> pl.DataFrame:
-    """The parts of waits in which a node of the attempt before was out of service."""
+    """The parts of waits in which a node of the attempt before was out of service, and nodes that
+    could have served instead were too few."""
     broken = out.filter(pl.col("service").is_in(["down", "planned"]))
     broken = broken.select("cluster", node="node", out_from="began", out_to="ended")
     had = waits.join(lines.select("cluster", after="line", node="nodes"), on="after")
-    return (
-        # A job's records may name no cluster where its nodes' records do.
+    # A job's records may name no cluster where its nodes' records do.
+    found = (
         place(had.explode("node"), fleet)
         .join(broken, on=["cluster", "node"])
         .with_columns(
@@ -126,6 +134,11 @@ def _repairs(
             ended=pl.min_horizontal("ended", "out_to"),
             leaf=pl.lit("repair_wait", LEAF),
             evidence=pl.lit("node_states", EVIDENCE_TYPE),
+            needs="gpus",
         )
-        .select(*waits.columns, "leaf", "evidence")
+        .filter(pl.col("began") < pl.col("ended"))
     )
+    columns = [*waits.columns, "leaf", "evidence"]
+    return while_scarce(
+        found.select(*columns, "cluster", "node", "needs"), fleet, lines, out
+    ).select(columns)

@@ -5,10 +5,11 @@ each stretch of time is given its one leaf where the history knows it, and sums 
 midnight (methods 4.2, G-1 to G-7).
 """
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from transforms.simulate.formats.slurm import job_id
 from transforms.simulate.history import Attempt, History, Interruption, Spell, Task, TrainLog
@@ -62,10 +63,11 @@ def by_day(began: int, ended: int) -> Iterator[tuple[str, int]]:
 def account_runs(history: History) -> Account:
     """Account for everything that jobs held or waited for."""
     account = Account()
+    free = _FreeNodes.of(history)
     for task in history.tasks:
         run = task.name or job_id(history, task.attempts[0])
         pieces = list(_logged(history, task)) if task.name else list(_unlogged(history, task))
-        pieces += _waits(history, task, run, account)
+        pieces += _waits(history, task, run, account, free)
         for piece in pieces:
             is_wait = piece.leaf in ("queue_wait", "repair_wait")
             for day, ms in by_day(piece.began, piece.ended):
@@ -85,8 +87,47 @@ def _unlogged(history: History, task: Task) -> Iterator[Piece]:
             yield Piece(attempt.started, ended, "not_measured", "", attempt.job.gpus)
 
 
-def _waits(history: History, task: Task, run: str, account: Account) -> Iterator[Piece]:
-    """Before the first attempt, and between attempts: repair_wait while an old node is out."""
+@dataclass(frozen=True)
+class _FreeNodes:
+    """How many nodes are well and unused from each instant on."""
+
+    instants: list[int]
+    counts: list[int]
+
+    @classmethod
+    def of(cls, history: History) -> "_FreeNodes":
+        ends = history.scenario.ends
+        taken: dict[int, list[tuple[int, int]]] = {n: [] for n in range(len(history.nodes))}
+        for attempt in history.attempts():
+            if attempt.started is not None and attempt.job.gpus:
+                for held in attempt.nodes:
+                    taken[held].append((attempt.started, attempt.ended or ends))
+        changes: Counter[int] = Counter()
+        for number, node in enumerate(history.nodes):
+            now, until = node.valid_from, node.valid_to or ends
+            out = [(s.began, s.ended or ends) for s in history.spells_of[number]]
+            for began, ended in sorted([*taken[number], *out, (until, until)]):
+                if now < min(began, until):
+                    changes[now] += 1
+                    changes[min(began, until)] -= 1
+                now = max(now, ended)
+        instants = sorted(changes)
+        return cls(instants, list(accumulate(changes[at] for at in instants)))
+
+    def at(self, instant: int) -> int:
+        return self.counts[bisect_right(self.instants, instant) - 1] if self.instants else 0
+
+    def changes(self, began: int, ended: int) -> list[int]:
+        return self.instants[
+            bisect_right(self.instants, began) : bisect_right(self.instants, ended - 1)
+        ]
+
+
+def _waits(
+    history: History, task: Task, run: str, account: Account, free: _FreeNodes
+) -> Iterator[Piece]:
+    """Before the first attempt, and between attempts: repair_wait while an old node is out and
+    fewer nodes are free than the run needs."""
     previous: Attempt | None = None
     stops = [*task.interruptions, None]
     for order, attempt in enumerate(task.attempts):
@@ -95,8 +136,13 @@ def _waits(history: History, task: Task, run: str, account: Account) -> Iterator
         owner = stops[order - 1] if order else None
         cause = owner.cause if owner else "start-up"
         broken = _out(history, previous.nodes) if previous else []
-        for a, b in pairwise(sorted({began, until, *_inside(broken, began, until)})):
-            is_repair = any(s <= a and b <= e for s, e in broken)
+        edges = {began, until, *_inside(broken, began, until)}
+        if broken:
+            edges |= set(free.changes(began, until))
+        needed = -(-attempt.job.gpus // history.scenario.gpus_per_node)
+        for a, b in pairwise(sorted(edges)):
+            is_out = any(s <= a and b <= e for s, e in broken)
+            is_repair = is_out and free.at(a) < needed
             leaf = "repair_wait" if is_repair else "queue_wait"
             piece = Piece(a, b, leaf, cause, attempt.job.gpus, owner)
             account.waits.append(Wait(attempt.nodes, run, piece))

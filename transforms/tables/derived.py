@@ -180,6 +180,10 @@ class Interruptions(dy.Schema):
     co_causes = dy.List(
         dy.String(), description="other incidents in the attribution window, best first"
     )
+    second_order_of = dy.String(
+        nullable=True,
+        description="preempted for a run that came back from a failure: the incident behind that, '' if none is known; null for all others (methods G-9)",
+    )
     confidence = dy.Float64(description="how sure the attribution is, 0..1")
     nodes = dy.UInt32(description="nodes of the attempt")
     gpus = dy.UInt32(description="GPUs of the attempt")
@@ -269,7 +273,7 @@ class GpuTime(dy.Schema):
     leaf = dy.Enum(LEAVES, primary_key=True, description="what the time was, methods 4.2")
     cause = dy.String(
         primary_key=True,
-        description="class that owns the loss; '' where none does; insurance for checkpoint stalls; start-up for a run's first start",
+        description="class that owns the loss; '' where none does; insurance for checkpoint stalls; start-up for a run's first start; second-order for a run preempted because another one failed",
     )
     incident = dy.String(
         primary_key=True, description="incident that owns the loss; '' where none does"
