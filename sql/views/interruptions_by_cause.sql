@@ -20,8 +20,12 @@ WITH stops AS (
         component,
         planned,
         -- The name under which the ledger keeps its time.
-        CASE WHEN planned THEN 'Planned' ELSE cause::VARCHAR END AS owner,
-        coalesce(incident, '') AS incident,
+        CASE
+            WHEN second_order_of IS NOT NULL THEN 'second-order'
+            WHEN planned THEN 'Planned'
+            ELSE cause::VARCHAR
+        END AS owner,
+        coalesce(second_order_of, incident, '') AS incident,
         resumed_at
     FROM interruptions
 ),
