@@ -65,7 +65,7 @@ def settle(cells: pl.DataFrame) -> Settled:
     """Check every cell against its metric's range, settle crowded ones, and widen the rest."""
     ruled = cells.join(RULES, on="metric", how="left", maintain_order="left")
     possible, impossible = _split_impossible(ruled)
-    settled, contradicting = _settle_crowds(possible)
+    settled, contradicting = settle_crowds(possible)
     frames = {
         table.name: _widen(table, rows)
         for table in TABLES
@@ -94,7 +94,7 @@ def _split_impossible(cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     return cells.filter(possible), impossible.cast(REFUSED)
 
 
-def _settle_crowds(cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def settle_crowds(cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Bring the samples of each cell down to one, or refuse them all."""
     cell = ["metric", *THING]
     is_crowded = pl.struct(cell).is_duplicated()

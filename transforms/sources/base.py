@@ -4,7 +4,7 @@ A parser never raises on bad input: a record is accepted, rejected with a reason
 because it is none of the source's business, and the three add up to the records found.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -43,6 +43,32 @@ class Parsed:
     ignored: int = 0
 
 
+@dataclass(frozen=True)
+class Bulk:
+    """What many parts said together: files, or pieces of files that end where a record ends.
+
+    frames  rows of all parts by their table; columns that hold nothing may be missing
+    parts   counts, refusals and unknown metrics of each part; its rows are not told apart
+    rows    of each part, by table
+    """
+
+    frames: Sequence[tuple[str, pl.DataFrame]]
+    parts: Sequence[Parsed]
+    rows: Sequence[Mapping[str, int]]
+
+
+class BulkReader(Protocol):
+    """Reads batch after batch, and may remember what it has seen.
+
+    cut   says after how many bytes of what is left of a file a part may end, 0 for not yet
+    read  gives the same as `parse` of each part by itself
+    """
+
+    def cut(self, block: bytes) -> int: ...
+
+    def read(self, parts: Sequence[tuple[bytes, Origin]]) -> Bulk: ...
+
+
 class Reading(Protocol):
     """One file read piece by piece, in order, to the rows, rejects and counts of it in one go.
 
@@ -70,6 +96,7 @@ class Source:
     pieces  begins a Reading of a file that is too large to hold, given how it starts
     settle  makes the rows of all pieces, in the order of the file, what they are in one go; asked
             for all rows of one file and partition of a table
+    bulk   begins a reader of very many files of this format
     """
 
     name: str
@@ -80,6 +107,7 @@ class Source:
     parse: Callable[[bytes, Origin], Parsed]
     pieces: Callable[[bytes, Origin], Reading] | None = None
     settle: Callable[[pl.DataFrame], pl.DataFrame] = as_they_are
+    bulk: Callable[[], BulkReader] | None = None
     is_bulk: bool = False  # bulk samples keep their arrival record, not their landed bytes
 
 

@@ -16,7 +16,7 @@ import polars as pl
 
 from transforms import cells, contract
 from transforms.series import NODE_NAMER, SLOT_NAMER, Series, series
-from transforms.sources.base import Origin, Parsed, Source, rejects
+from transforms.sources.base import BulkReader, Origin, Parsed, Source, rejects
 from transforms.tables import samples as tables
 
 SAMPLE = (
@@ -282,6 +282,12 @@ def sniff(head: str, name: str) -> int:
     return 1 if isinstance(share, float) and share > (0 if is_named else 0.8) else 0
 
 
+def _bulk() -> BulkReader:
+    from transforms.sources.scrape_batches import Scrapes  # compiles, and reads by way of us
+
+    return Scrapes()
+
+
 SOURCE = Source(
     name="prometheus_text",
     title="Prometheus scrapes: dcgm-exporter, nvidia_gpu_exporter, node_exporter, Slurm exporters",
@@ -289,5 +295,6 @@ SOURCE = Source(
     makes=(tables.GPU_SAMPLES, tables.NODE_SAMPLES, tables.LINK_SAMPLES),
     sniff=sniff,
     parse=parse,
+    bulk=_bulk,
     is_bulk=True,
 )

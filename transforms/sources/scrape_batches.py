@@ -1,0 +1,188 @@
+"""Many scrapes of many targets in one go: what is known of a target is read fast, the rest exactly.
+
+A batch is parts: files, or pieces of them that end where a scrape ends. The rows of all parts come
+together, counts and refusals part by part, and every number is what `prometheus_text.parse` says
+of the part by itself. Whatever is out of the ordinary - a new line, a torn one, an impossible
+value, one device twice at an instant - sends that scrape, or the whole part, to that parser.
+"""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from transforms.sources import scrape_loops
+from transforms.sources.base import Bulk, Origin
+from transforms.sources.prometheus_text import read_scrape
+from transforms.sources.scrape_rows import Part, Walked, gathered
+from transforms.sources.scrape_shapes import Layout, Shape, Target, shape_of, targets
+
+MARK = b"# scraped_at:"
+MOST_SHAPES = 64
+MOST_BYTES = 256 * 1024**2  # of label texts and shapes that are remembered
+MOST_AT_ONCE = 4096
+NUMBER = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+INFINITE = re.compile(rb"(?i:[+-]?inf(?:inity)?)")
+NAN = re.compile(rb"(?i:[+-]?nan)")
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
+Key = tuple[Shape, tuple[bytes, ...], str, str]
+
+
+class Scrapes:
+    """Reads batch after batch and remembers the targets, as far as their memory is bounded."""
+
+    def __init__(self) -> None:
+        self._shapes: list[Shape] = []
+        self._targets: dict[Key, Target] = {}
+        self._guesses: dict[tuple[bytes, str, str], Target] = {}
+        self._layouts: dict[tuple[object, ...], Layout] = {}
+        self._bytes = 0
+
+    def cut(self, block: bytes) -> int:
+        """Before the last mark or, without marks, before the last scrape that begins like the first."""
+        begin = block[: block.find(b"\n") + 1]
+        first = MARK if block.startswith(MARK) or b"\n" + MARK in block else begin
+        return block.rfind(b"\n" + first) + 1 if first else 0
+
+    def read(self, parts: Sequence[tuple[bytes, Origin]]) -> Bulk:
+        """The rows of all parts, and of each part what is counted and refused."""
+        if self._bytes > MOST_BYTES:
+            self.__init__()  # type: ignore[misc]
+        held = [Part(data, origin) for data, origin in parts]
+        waiting = list(enumerate(held))
+        while waiting:
+            wanted: dict[Key, None] = {}
+            waiting = [(n, part) for n, part in waiting if self._advance(n, part, wanted)]
+            self._learn(list(wanted))
+        return gathered(held)
+
+    def _advance(self, number: int, part: Part, wanted: dict[Key, None]) -> bool:
+        """Read on to the end of the part: False; or to a target that must be learnt first: True."""
+        data = np.frombuffer(part.data, np.uint8)
+        while part.at < len(data) and not part.is_slow:
+            guess = self._guess(part)
+            target = self._guesses.get(guess)
+            if target and target.layout and self._walk(number, part, data, target):
+                continue
+            key = self._fitting(part, data)
+            if key and key not in self._targets:
+                wanted[key] = None
+                return True
+            target = self._targets[key] if key else None
+            if target and target.layout and self._walk(number, part, data, target):
+                self._guesses[guess] = target
+                continue
+            part.is_slow |= part.at > 0 and not part.data.startswith(MARK, part.at)
+            end = _end(part.data, part.at)
+            part.slow.append((part.at, end))
+            part.at = end
+        return False
+
+    def _guess(self, part: Part) -> tuple[bytes, str, str]:
+        """The first label text from here on tells most targets apart."""
+        begin = part.data.find(b"{", part.at, part.at + 4096)
+        end = part.data.find(b"}", begin, begin + 1024)
+        text = part.data[begin:end] if 0 <= begin < end else b""
+        return text, part.origin.cluster, part.origin.node
+
+    def _fitting(self, part: Part, data: npt.NDArray[np.uint8]) -> Key | None:
+        """The shape and the label texts of the scrape that begins here."""
+        _, at = scrape_loops.marked(data, part.at)
+        for shape in reversed(self._shapes):
+            if labels := _labels(part.data, data, at, shape):
+                return self._key(shape, labels, part)
+        shape = shape_of(part.data[at : _repeats(part.data, at, _end(part.data, part.at))])
+        if shape and (labels := _labels(part.data, data, at, shape)):
+            self._shapes = [*self._shapes[1 - MOST_SHAPES :], shape]
+            self._bytes += len(shape.fixed)
+            return self._key(shape, labels, part)
+        return None
+
+    def _key(self, shape: Shape, labels: tuple[bytes, ...], part: Part) -> Key:
+        return shape, labels[1:], part.origin.cluster, part.origin.node
+
+    def _learn(self, wanted: list[Key]) -> None:
+        for place in {key[2:] for key in wanted}:
+            mine = [key for key in wanted if key[2:] == place]
+            for some in (mine[i : i + 256] for i in range(0, len(mine), 256)):
+                told = targets([key[:2] for key in some], *place, read_scrape, self._layouts)
+                for key, target in zip(some, told, strict=True):
+                    self._targets[key] = target
+                    self._bytes += 3 * len(target.labels) + 4096
+
+    def _walk(self, number: int, part: Part, data: npt.NDArray[np.uint8], target: Target) -> bool:
+        """Take the scrapes of `target` that begin here; False where there is none."""
+        shape, slots = target.shape, len(target.shape.names)
+        most = min((len(data) - part.at) // target.least + 1, max(1, MOST_AT_ONCE * 64 // slots))
+        values = np.empty((most, slots))
+        places = np.empty((most, 3), np.int64)
+        odd = np.empty((slots + 64, 4), np.int64)
+        done, odds, at = scrape_loops.walk(
+            data,
+            part.at,
+            shape.fixed,
+            shape.cuts,
+            shape.label_of,
+            target.labels,
+            target.label_cuts,
+            shape.is_stamped,
+            target.may_repeat,
+            scrape_loops.POWERS,
+            values,
+            places,
+            odd,
+        )
+        if not done:
+            return False
+        is_full = done == most or odds + slots > len(odd)
+        if not (is_full or at == len(data) or part.data.startswith(MARK, at)):
+            part.is_slow = True  # a chain of scrapes below one mark goes one way
+        is_bad = np.zeros(done, np.bool_)
+        for scrape, slot, begin, end in odd[:odds].tolist():
+            value = _odd(part.data[begin:end])
+            is_bad[scrape] |= value is None
+            values[scrape, slot] = np.nan if value is None else value
+        if done < most // 2:
+            values, places = values[:done].copy(), places[:done].copy()
+        part.walked.append(Walked(target, number, places[:done], values[:done], is_bad))
+        part.at = at
+        return True
+
+
+def _labels(
+    text: bytes, data: npt.NDArray[np.uint8], at: int, shape: Shape
+) -> tuple[bytes, ...] | None:
+    """A blank and the label texts of a scrape of this shape that begins at `at`, if one does."""
+    spans = np.empty((shape.labels, 2), np.int64)
+    if not scrape_loops.fit(
+        data, at, shape.fixed, shape.cuts, shape.label_of, shape.is_stamped, spans
+    ):
+        return None
+    return (b"", *(text[begin:end] for begin, end in spans.tolist()))
+
+
+def _end(data: bytes, at: int) -> int:
+    """Where the next mark begins after `at`."""
+    found = data.find(b"\n" + MARK, at)
+    return len(data) if found < 0 else found + 1
+
+
+def _repeats(data: bytes, at: int, end: int) -> int:
+    """Where the first line of the scrape that begins at `at` comes again before `end`."""
+    line = data[at : data.find(b"\n", at, end) + 1]
+    found = data.find(b"\n" + line, at, end) if line else -1
+    return end if found < 0 else found + 1
+
+
+def _odd(token: bytes) -> float | None:
+    """A value by the exact reader's rules: NaN for none, None where it cannot be read."""
+    if NUMBER.fullmatch(token):
+        return float(token)
+    if INFINITE.fullmatch(token):
+        return float("-inf" if token.startswith(b"-") else "inf")
+    return float("nan") if NAN.fullmatch(token) else None
