@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
 
-from flows import filing, known, landing, packing, reports, trees
+from flows import bulk, filing, known, landing, packing, reports, trees
 from flows.errors import RefusedError, TornError
 from flows.holding import Held, hold, hold_bytes, hold_member
 from flows.lake import Lake
@@ -47,6 +47,8 @@ class Intake:
         self._staging = None if options.is_dry_run else lake.staging
         self._taken: list[Taken] = []
         self._weight = 0
+        self._many: list[Held] = []  # files of one source that has a reader of many
+        self._many_of, self._many_bytes = "", 0
         self._files: list[FileReport] = []
         self._gained: Counter[str] = Counter()
 
@@ -60,7 +62,10 @@ class Intake:
         at: TracebackType | None,
     ) -> None:
         if kind is None:
+            self._read_many()
             self._write()
+        for held in self._many:
+            held.close()
         self._drop()
 
     def report(self) -> IngestReport:
@@ -100,18 +105,46 @@ class Intake:
         self._known[held.sha256] = source
         reader = known.named(source, self._options)
         options = self._options
+        if reader.bulk and not options.is_again:
+            self._line_up(held, source)
+            return
         if options.is_again:
             options = recalled(self._arrived.get(held.sha256, {}), options)
         one = take(held, reader, options, self._said, self._staging)
         self._files.append(reports.of_file(one))
         self._keep(one)
 
-    def _keep(self, one: Taken) -> None:
-        if self._options.is_dry_run:
-            one.close()
+    def _line_up(self, held: Held, source: str) -> None:
+        """Put off a file of a source that reads many at once, until there are many."""
+        if self._many_of != source:
+            self._read_many()
+        self._many_of = source
+        self._many.append(held)
+        self._many_bytes += held.size
+        if self._many_bytes >= bulk.BATCH_BYTES or held.data is None:
+            self._read_many()
+
+    def _read_many(self) -> None:
+        held, self._many, self._many_bytes = self._many, [], 0
+        if not held:
             return
-        self._taken.append(one)
-        self._weight += BATCH_BYTES if one.spool else one.held.size
+        source = known.named(self._many_of, self._options)
+        try:
+            taken = bulk.take_all(held, source, self._options, self._said)
+        except BaseException:
+            for one in held:
+                one.close()
+            raise
+        self._files += [reports.of_file(one) for one in taken]
+        self._keep(*taken)
+
+    def _keep(self, *taken: Taken) -> None:
+        if self._options.is_dry_run:
+            for one in taken:
+                one.close()
+            return
+        self._taken += taken
+        self._weight += sum(BATCH_BYTES if one.spool else one.held.size for one in taken)
         if self._weight >= BATCH_BYTES:
             self._write()
 
@@ -132,6 +165,7 @@ class Intake:
     def _unpack(self, archive: Held, depth: int) -> None:
         """Take every member; refuse, by name, what is missing of the archive."""
         self._known[archive.sha256] = ARCHIVE
+        self._read_many()
         began, count = len(self._files), 0
         tree: dict[str, dict[str, bytes]] = {}
         missing: list[tuple[str, str]] = []
@@ -146,6 +180,7 @@ class Intake:
             missing.append((str(error), ""))
         for folder, values in sorted(tree.items()):
             self._tree(archive, folder, values, depth)
+        self._read_many()
         at = origin_of(archive, self._options, self._said).modified
         is_done = not missing and all(file.is_fine for file in self._files[began:])
         if missing:

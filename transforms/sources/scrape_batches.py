@@ -96,11 +96,11 @@ class Scrapes:
         for shape in reversed(self._shapes):
             if labels := _labels(part.data, data, at, shape):
                 return self._key(shape, labels, part)
-        shape = shape_of(part.data[at : _repeats(part.data, at, _end(part.data, part.at))])
-        if shape and (labels := _labels(part.data, data, at, shape)):
-            self._shapes = [*self._shapes[1 - MOST_SHAPES :], shape]
-            self._bytes += len(shape.fixed)
-            return self._key(shape, labels, part)
+        new = shape_of(part.data[at : _repeats(part.data, at, _end(part.data, part.at))])
+        if new and (labels := _labels(part.data, data, at, new)):
+            self._shapes = [*self._shapes[1 - MOST_SHAPES :], new]
+            self._bytes += len(new.fixed)
+            return self._key(new, labels, part)
         return None
 
     def _key(self, shape: Shape, labels: tuple[bytes, ...], part: Part) -> Key:

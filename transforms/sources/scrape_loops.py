@@ -9,6 +9,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+Int = int | np.int64
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -79,7 +80,7 @@ def _digits(data: Bytes, at: int, count: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def marked(data: Bytes, at: int) -> tuple[int, int]:
+def marked(data: Bytes, at: int) -> tuple[Int, int]:
     """(microseconds since 1970, where the next line begins) of `# scraped_at: 2026-03-02T07:00:00Z`.
 
     (NO_TIME, `at`) where no such line begins at `at`.
@@ -101,7 +102,8 @@ def marked(data: Bytes, at: int) -> tuple[int, int]:
     if not is_formed or not (0 <= hour < 24 and 0 <= minute < 60 and 0 <= second < 60):
         return none
     i += 19
-    micros, unit = 0, 1_000_000
+    micros: Int = 0
+    unit = 1_000_000
     if data[i] == 46:
         i += 1
         while i < len(data) and data[i] - np.uint8(48) <= 9 and unit > 1:
@@ -201,7 +203,8 @@ def walk(
         marked_at, i = marked(data, at)
         if marked_at == -9223372036854775808 and done > 0 and not may_repeat:
             break
-        first_odd, stamp = odds, np.int64(-1)
+        first_odd = odds
+        stamp: Int = np.int64(-1)
         is_ours = True
         for slot in range(slots):
             length = cuts[slot + 1] - cuts[slot]
@@ -248,7 +251,7 @@ def walk(
 
 
 @numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _stamp(data: Bytes, at: int, end: int) -> tuple[int, int]:
+def _stamp(data: Bytes, at: int, end: int) -> tuple[Int, int]:
     """(microseconds, end) of a blank and a whole number of milliseconds or seconds; -1 if none."""
     if at >= end or data[at] != 32:
         return np.int64(-1), at

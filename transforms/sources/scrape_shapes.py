@@ -34,9 +34,14 @@ Floats = npt.NDArray[np.float64]
 class Told(Protocol):
     """What the exact reader says of many scrapes: `known` cells, lines that name things, bad ones."""
 
-    known: pl.DataFrame
-    names: pl.DataFrame
-    bad: pl.DataFrame
+    @property
+    def known(self) -> pl.DataFrame: ...
+
+    @property
+    def names(self) -> pl.DataFrame: ...
+
+    @property
+    def bad(self) -> pl.DataFrame: ...
 
 
 class Reader(Protocol):
@@ -174,7 +179,8 @@ def targets(
     faults = _by_scrape(told.bad, starts)
     for number, (shape, labels) in enumerate(wanted):
         mine, names = cells.get(number), named.get(number)
-        layout, devices = None, {}
+        layout: Layout | None = None
+        devices: dict[str, pl.DataFrame] = {}
         if number not in faults:
             mine = told.known.clear().with_columns(slot_no=pl.lit(0)) if mine is None else mine
             devices, fillings, crowds = _placed(mine)

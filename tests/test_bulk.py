@@ -1,0 +1,93 @@
+"""Many scrapes in one go give the lake what each of them gives by itself, whatever is among them."""
+
+import gzip
+import sys
+from pathlib import Path
+
+import pytest
+from lakes import take
+
+from flows import bulk
+from flows.lake import Lake
+from transforms.tables import BY_NAME
+
+sys.path.insert(0, str(Path(__file__).parent / "bench"))
+import scrapes
+
+TABLES = ("gpu_samples", "unknown_metrics", "rejects", "arrivals")
+ODD = {
+    "torn": lambda text: text[: len(text) // 2 + 7],
+    "an_unknown_metric": lambda text: text + b"SOMETHING_ELSE 1\n",
+    "an_impossible_value": lambda text: text.replace(b'"} 1980\n', b'"} 1e30\n', 1),
+    "an_unset_clock": lambda text: text.replace(b"2026-03-02", b"1970-01-01"),
+    "a_page_of_html": lambda text: b"<html>no metrics here</html>\n",
+    "windows_line_ends": lambda text: text.replace(b"\n", b"\r\n"),
+}
+
+
+def captures(folder: Path, odd: str = "") -> Path:
+    folder.mkdir()
+    for node in range(4):
+        text = scrapes.capture(node, scrapes=3, seed=1)
+        text = text if isinstance(text, bytes) else text.encode()
+        if odd and node == 2:
+            text = ODD[odd](text)
+        name = folder / f"node-{node}.prom"
+        name.write_bytes(text)
+    return folder
+
+
+def said(root: Path) -> dict[str, list[tuple[object, ...]]]:
+    lake = Lake(root)
+    told = {}
+    for name in TABLES:
+        rows = lake.read(BY_NAME[name])
+        told[name] = sorted(rows.select(sorted(rows.columns)).rows(), key=repr)
+    return told
+
+
+@pytest.fixture
+def one_by_one(monkeypatch):
+    def switch() -> None:
+        monkeypatch.setattr(bulk, "_in_one_go", lambda *_: None)
+
+    return switch
+
+
+@pytest.mark.parametrize("odd", ["", *ODD])
+def test_a_batch_gives_the_lake_what_its_files_give_one_by_one(tmp_path, one_by_one, odd):
+    inbox = captures(tmp_path / "inbox", odd)
+    together = take(tmp_path / "a", inbox, source="prometheus_text")
+    one_by_one()
+    alone = take(tmp_path / "b", inbox, source="prometheus_text")
+    assert said(tmp_path / "a") == said(tmp_path / "b")
+    assert together == alone
+
+
+def test_sound_files_do_go_in_one_go(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(bulk, "take", lambda *_: read.append(1))
+    report = take(tmp_path / "lake", captures(tmp_path / "inbox"), source="prometheus_text")
+    assert not read
+    assert report.gained["gpu_samples"] == 4 * 3 * scrapes.GPUS
+    assert [file.accepted for file in report.files] == [3 * scrapes.SAMPLES] * 4
+
+
+def test_a_half_written_gzip_is_refused_and_the_others_are_read(tmp_path):
+    inbox = captures(tmp_path / "inbox")
+    packed = gzip.compress((inbox / "node-1.prom").read_bytes())
+    (inbox / "node-1.prom").unlink()
+    (inbox / "node-1.prom.gz").write_bytes(packed[: len(packed) // 2])
+    report = take(tmp_path / "lake", inbox, source="prometheus_text")
+    statuses = {file.file.rsplit("/", 1)[-1]: file.status for file in report.files}
+    assert statuses.pop("node-1.prom.gz") == "refused"
+    assert set(statuses.values()) == {"read"}
+    assert report.gained["gpu_samples"] == 3 * 3 * scrapes.GPUS
+
+
+def test_the_same_files_twice_change_nothing(tmp_path):
+    inbox = captures(tmp_path / "inbox")
+    take(tmp_path / "lake", inbox, source="prometheus_text")
+    again = take(tmp_path / "lake", inbox, source="prometheus_text")
+    assert {file.status for file in again.files} == {"already here"}
+    assert not any(again.gained.values())
