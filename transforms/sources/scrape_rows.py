@@ -15,7 +15,7 @@ import polars as pl
 
 from transforms import contract
 from transforms.cells import CELLS, RULES, settle_crowds
-from transforms.sources import scrape_loops
+from transforms.sources import scrape_columns, scrape_loops
 from transforms.sources.base import REJECT_SCHEMA, UNKNOWN_SCHEMA, Bulk, Origin, Parsed
 from transforms.sources.prometheus_text import parse
 from transforms.sources.scrape_shapes import Filling, Layout, Target
@@ -184,7 +184,7 @@ def _drawn(layout: Layout, walked: list[Walked]) -> Drawn:
         count, rows = filling.slots.shape
         into = np.empty((count, len(values) * rows))
         has_gap = np.zeros(count, np.bool_)
-        scrape_loops.columns(
+        scrape_columns.columns(
             values,
             filling.slots,
             *(layout.times, layout.over, layout.low, layout.high, layout.blanks),
@@ -209,7 +209,7 @@ def _settle(layout: Layout, values: Floats, cells: dict[str, Floats], is_bad: Fl
     into = np.empty((len(slots), len(values)))
     bounds = (layout.times, layout.over, layout.low, layout.high, layout.blanks)
     gap = np.zeros(len(slots), np.bool_)
-    scrape_loops.columns(values, slots[:, None], *bounds, into, is_bad, gap)
+    scrape_columns.columns(values, slots[:, None], *bounds, into, is_bad, gap)
     long = pl.DataFrame(
         {
             "crowd": np.repeat(np.arange(len(slots), dtype=np.uint32), len(values)),
@@ -274,9 +274,6 @@ def _frame(filling: Filling, drawn: Drawn, walk: Ints, at: Ints, keep: Flags) ->
     return found if keep.all() else found.filter(np.repeat(keep, rows))
 
 
-# counts
-
-
 def _told(part: Part, exact: Parsed) -> tuple[Parsed, dict[str, int]]:
     """Counts of a part and its rows by table: those read fast and those read exactly."""
     rows = Counter({name: frame.height for name, frame in exact.frames.items()})
@@ -289,16 +286,12 @@ def _told(part: Part, exact: Parsed) -> tuple[Parsed, dict[str, int]]:
         accepted += scrapes * layout.accepted
         unknown.update({name: scrapes * count for name, count in layout.unknown.items()})
         rows.update({f.table: scrapes * f.slots.shape[1] for f in layout.fillings})
-    if not accepted and not unknown:
-        return replace(exact, frames={}), dict(sorted(rows.items()))
     ignored = unknown.total()
     unknown.update(dict(exact.unknown.iter_rows()))
     parsed = Parsed(
         {},
         exact.rejects,
-        pl.DataFrame(sorted(unknown.items()), schema=UNKNOWN_SCHEMA, orient="row")
-        if unknown
-        else NOTHING.unknown,
+        pl.DataFrame(sorted(unknown.items()), schema=UNKNOWN_SCHEMA, orient="row"),
         exact.records + accepted + ignored,
         exact.accepted + accepted,
         exact.rejected,

@@ -6,10 +6,10 @@ means is never worked out here: the exact reader is asked once, with every value
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from transforms.cells import CELLS
 from transforms.metrics import BY_NAME, claims
 from transforms.sources.base import Origin
 from transforms.tables.samples import ALL as TABLES
+
+if TYPE_CHECKING:
+    from transforms.sources.prometheus_text import Scrape
 
 LINE = re.compile(
     rb"([a-zA-Z_:][a-zA-Z0-9_:]*)"
@@ -31,21 +34,8 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-class Told(Protocol):
-    """What the exact reader says of many scrapes: `known` cells, lines that name things, bad ones."""
-
-    @property
-    def known(self) -> pl.DataFrame: ...
-
-    @property
-    def names(self) -> pl.DataFrame: ...
-
-    @property
-    def bad(self) -> pl.DataFrame: ...
-
-
-class Reader(Protocol):
-    def __call__(self, data: bytes, origin: Origin) -> Told: ...
+Reader = Callable[[bytes, Origin], "Scrape"]
+"""The exact reader."""
 
 
 @dataclass(frozen=True, eq=False)
