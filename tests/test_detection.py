@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import stat
+import time
 
 import pytest
 from lakes import FILES, KERNEL, NOW, take, write
@@ -13,6 +14,7 @@ from flows import landing, tally
 from flows.cli import main
 from flows.reading import Options
 from flows.reports import FileReport, IngestReport
+from transforms.sources import SOURCES
 
 
 @pytest.fixture
@@ -153,3 +155,15 @@ def test_the_share_of_rejects_refuses_its_file_alone(call, inbox):
     assert code == 1
     assert "more than the allowed share of 0.1" in out
     assert "2 kernel_events" in out
+
+
+@pytest.mark.parametrize(
+    "unit", ["\n", " ", "\t\n", "a,", "# ", '"', "{", "a=", "0", " " * 60 + "\n"]
+)
+def test_a_head_that_repeats_itself_is_told_in_no_time(unit):
+    """A pattern that looks again from every line takes the square of the head: minutes, once."""
+    head = unit * (65536 // len(unit))
+    began = time.process_time()
+    for source in SOURCES:
+        source.sniff(head, "x.log")
+    assert time.process_time() - began < 5

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transforms.metric_table import amd
 from transforms.metrics import METRICS
 from transforms.sources.base import Origin
 from transforms.sources.nvidia_smi import UNITS, parse, sniff
@@ -18,7 +19,9 @@ FIELDS = [
     (name, metric)
     for metric in METRICS
     for name, _ in metric.names
-    if metric.table == "gpu_samples" and not name.startswith(("DCGM_", "nvidia_smi_"))
+    if metric.table == "gpu_samples"
+    and not name.startswith(("DCGM_", "nvidia_smi_"))
+    and name not in amd.ALSO
 ]
 
 

@@ -22,7 +22,7 @@ from transforms.sources.series_samples import (
 from transforms.sources.text import decode
 from transforms.tables import samples as tables
 
-_LINE = re.compile(r'^\s*\{"metric":\{.*"values":\[.*"timestamps":\[', re.MULTILINE)
+_LINE = re.compile(r'^[ \t]*\{"metric":\{.*"values":\[.*"timestamps":\[', re.MULTILINE)
 
 
 def parse(data: bytes, origin: Origin) -> Parsed:
