@@ -38,10 +38,8 @@ def heard(
     frames = {"gpu": gpu_samples, "node": node_samples, "link": link_samples}
     parts = [HEARD_HOURLY.empty()]
     for kind, samples in frames.items():
-        for hour in hours(window.since, window.until):
-            laid = lay(kind, samples, hour)
-            if laid.is_own.any():
-                parts.append(_of_an_hour(laid))
+        for hour in hours(samples, window.since, window.until):
+            parts.append(_of_an_hour(lay(kind, samples, hour)))
     return {"heard_hourly": HEARD_HOURLY.conform(pl.concat(parts).sort(HEARD_HOURLY.key))}
 
 

@@ -55,11 +55,9 @@ def hourly(
     restarts = boots(node_samples)
     frames = {"gpu": gpu_samples, "node": node_samples, "link": link_samples}
     for kind, samples in frames.items():
-        for hour in hours(window.since, window.until):
-            laid = lay(kind, samples, hour)
-            if laid.is_own.any():
-                for table, rows in _of_an_hour(laid, restarts):
-                    made[table.name].append(rows)
+        for hour in hours(samples, window.since, window.until):
+            for table, rows in _of_an_hour(lay(kind, samples, hour), restarts):
+                made[table.name].append(rows)
     return {
         table.name: table.conform(pl.concat(made[table.name]).sort(table.key))
         for table in OF_SAMPLES

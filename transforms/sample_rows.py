@@ -4,7 +4,6 @@ The lake keeps samples so already, hour by hour; two hours need only be merged. 
 order give the same layout, more slowly.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -79,10 +78,10 @@ class Laid:
         return _runs(self.devices, ("cluster",))
 
 
-def hours(since: datetime, until: datetime) -> Iterator[datetime]:
-    while since < until:
-        yield since
-        since += HOUR
+def hours(samples: pl.DataFrame, since: datetime, until: datetime) -> list[datetime]:
+    """The hours [since, until) that hold a sample, in their order."""
+    own = samples.filter(pl.col("observed_at") >= since, pl.col("observed_at") < until)
+    return own["observed_at"].dt.truncate("1h").unique().sort().to_list()
 
 
 def lay(kind: str, samples: pl.DataFrame, hour: datetime) -> Laid:
