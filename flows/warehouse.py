@@ -205,10 +205,12 @@ def _furnish(
     facts["reasons_version"] = REASONS_VERSION
     _native(connection, "settings", settings.rows(said, facts))
     define_macros(connection)
+    connection.begin()
     for path in sql_files("views"):
         _execute(connection, f"CREATE VIEW {path.stem} AS\n{path.read_text()}", path)
         about = _quoted(header(path))
         connection.execute(f"COMMENT ON VIEW {path.stem} IS {about}")
+    connection.commit()
 
 
 def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
