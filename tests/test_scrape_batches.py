@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.sources import scrape_loops
+from transforms.sources import scrape_batches, scrape_loops
 from transforms.sources.base import Origin
 from transforms.sources.prometheus_text import parse
 from transforms.sources.scrape_batches import Scrapes
@@ -114,6 +114,27 @@ def test_a_capture_is_read_without_the_exact_reader(monkeypatch):
     bulk = assert_same([(small(3, node), ORIGIN) for node in (1, 2)])
     assert not slow
     assert sum(frame.height for _, frame in bulk.frames) == 2 * 3 * 8
+
+
+def test_nodes_alike_are_learnt_by_few_lines(monkeypatch):
+    asked = []
+    exact = scrape_batches.read_scrape
+    monkeypatch.setattr(
+        scrape_batches, "read_scrape", lambda *a: asked.append(a[0].count(b"} 0\n")) or exact(*a)
+    )
+    reader = Scrapes()
+    assert_same([(small(2, node), ORIGIN) for node in range(5)], reader)
+    assert sum(asked) == 5 * scrapes.GPUS  # a line of each GPU stands for its other metrics
+    assert len(reader._layouts) == 1
+
+
+def test_label_texts_that_only_differ_in_bytes_that_are_no_text_are_one_series():
+    lines = [
+        b'DCGM_FI_DEV_GPU_TEMP{gpu="0",x="\xff"} 40',
+        b'DCGM_FI_DEV_GPU_TEMP{gpu="0",x="\xfe"} 41',
+    ]
+    bulk = assert_same([(b"\n".join(lines) + b"\n", ORIGIN)])
+    assert "several values of one series" in bulk.parts[0].rejects["reason"][0]
 
 
 def test_one_scrape_a_file_in_any_order_of_nodes(monkeypatch):

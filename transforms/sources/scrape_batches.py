@@ -16,7 +16,8 @@ from transforms.sources import scrape_loops
 from transforms.sources.base import Bulk, Origin
 from transforms.sources.prometheus_text import read_scrape
 from transforms.sources.scrape_rows import Part, Walked, gathered
-from transforms.sources.scrape_shapes import Layout, Shape, Target, shape_of, targets
+from transforms.sources.scrape_shapes import Shape, shape_of
+from transforms.sources.scrape_targets import Layouts, Target, targets
 
 MARK = b"# scraped_at:"
 MOST_SHAPES = 64
@@ -40,7 +41,7 @@ class Scrapes:
         self._shapes: list[Shape] = []
         self._targets: dict[Key, Target] = {}
         self._guesses: dict[tuple[bytes, str, str], Target] = {}
-        self._layouts: dict[tuple[object, ...], Layout] = {}
+        self._layouts: Layouts = {}
         self._bytes = 0
 
     def cut(self, block: bytes) -> int:

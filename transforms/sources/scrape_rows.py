@@ -18,7 +18,7 @@ from transforms.cells import CELLS, RULES, settle_crowds
 from transforms.sources import scrape_columns, scrape_loops
 from transforms.sources.base import REJECT_SCHEMA, UNKNOWN_SCHEMA, Bulk, Origin, Parsed
 from transforms.sources.prometheus_text import parse
-from transforms.sources.scrape_shapes import Filling, Layout, Target
+from transforms.sources.scrape_targets import Filling, Layout, Target
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
