@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from transforms.ledger.lines import on_lines
+from transforms.ledger.lines import WRITER, Writers, on_lines
 
 
 def progress(
@@ -11,9 +11,10 @@ def progress(
 ) -> pl.DataFrame:
     """What the training log says of each attempt, instants in ms; null where it says nothing."""
     kind, ended = pl.col("kind").cast(pl.String), pl.col("ended")
-    stepped = _trained(on_lines(steps, lines))
-    saved = on_lines(checkpoints, lines).group_by("line")
-    marked = on_lines(run_marks, lines).group_by("line")
+    writers = Writers.of(lines)
+    stepped = _trained(on_lines(steps.select(*WRITER, "step", "began", "ended"), writers))
+    saved = on_lines(checkpoints, writers).group_by("line")
+    marked = on_lines(run_marks, writers).group_by("line")
     return (
         lines.select("line")
         .join(

@@ -54,7 +54,7 @@ def stretches(steps: pl.DataFrame, others: pl.DataFrame, writer: Sequence[str]) 
             ended=pl.Series(np.maximum.reduceat(ended, starts)),
             step=pl.Series(step[starts]),
             last_step=pl.Series(step[last]),
-            usual=_usual(number, day, ended - began)[starts],
+            usual=_usual(number, day, ended - began, starts),
         )
         .with_columns(
             pl.from_epoch(name, "us").dt.replace_time_zone("UTC") for name in ("began", "ended")
@@ -99,15 +99,12 @@ def _keys(others: pl.DataFrame, known: pl.DataFrame) -> np.ndarray:
     return pack(named["number"], named["began"].dt.epoch("us").to_numpy() // 1000)
 
 
-def _usual(number: np.ndarray, day: np.ndarray, took: np.ndarray) -> pl.Series:
-    """The median (of two the lower) length of the steps of each writer and day, on every row."""
-    is_new = np.ones(len(number), bool)
-    is_new[1:] = (number[1:] != number[:-1]) | (day[1:] != day[:-1])
-    group = np.cumsum(is_new) - 1
-    medians = (
-        pl.DataFrame({"group": group, "took": took})
-        .group_by("group")
-        .agg(pl.col("took").quantile(0.5, "lower").cast(pl.Int64))
-        .sort("group")
-    )
-    return pl.Series("usual", medians["took"].to_numpy()[group]).cast(pl.Duration("us"))
+def _usual(number: np.ndarray, day: np.ndarray, took: np.ndarray, rows: np.ndarray) -> pl.Series:
+    """The median (of two the lower) length of the steps of each writer and day, for some rows."""
+    firsts = np.flatnonzero(np.append(True, (np.diff(number) != 0) | (np.diff(day) != 0)))
+    medians = np.empty(len(firsts), np.int64)
+    for group, lengths in enumerate(np.split(took, firsts[1:])):
+        middle = (len(lengths) - 1) // 2
+        medians[group] = np.partition(lengths, middle)[middle]
+    usual = medians[np.searchsorted(firsts, rows, side="right") - 1]
+    return pl.Series("usual", usual).cast(pl.Duration("us"))

@@ -18,7 +18,7 @@ from transforms import checkpoints
 from transforms.ledger import lineage, startup
 from transforms.ledger import steps as training
 from transforms.ledger.blocks import blocks
-from transforms.ledger.lines import REACH_MS, on_lines
+from transforms.ledger.lines import REACH_MS, WRITER, Writers, on_lines
 from transforms.ledger.owners import INSURANCE, NOBODY, ROLLBACK
 from transforms.ledger.timeline import BOUNDS, DAY_MS, FOREVER, pack
 from transforms.tables.derived import EVIDENCE, LEAVES
@@ -43,10 +43,12 @@ class Logs:
         checkpoints: pl.DataFrame,
         run_marks: pl.DataFrame,
     ) -> "Logs":
+        writers = Writers.of(lines)
+        told = steps.select(*WRITER, "step", "began", "ended")
         return cls(
-            training.one_row_a_step(on_lines(steps, lines)),
-            on_lines(checkpoints, lines),
-            on_lines(run_marks, lines),
+            training.one_row_a_step(on_lines(told, writers)),
+            on_lines(checkpoints, writers),
+            on_lines(run_marks, writers),
         )
 
     def lasting(self, kind: str) -> pl.DataFrame:

@@ -2,8 +2,10 @@
 
 attempt_lines  run_attempts -> one row per attempt: line, run_line, started, ended, asked, prev
 on_lines       log rows -> the attempt that wrote them, by job or run and by time
+               (Writers: who that may be, found once for all logs)
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -73,7 +75,70 @@ def attempt_lines(run_attempts: pl.DataFrame, horizon: datetime) -> pl.DataFrame
     )
 
 
-def on_lines(rows: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+@dataclass(frozen=True)
+class Writers:
+    """Everything that may have written a log, numbered: first jobs, then runs.
+
+    spans      the allocations of each: writer, started, ended, line; sorted
+    jobs, runs who is behind a job's or run's name in a cluster; any_job and any_run the same where
+               only one cluster has the name
+    """
+
+    spans: pl.DataFrame
+    jobs: pl.DataFrame
+    runs: pl.DataFrame
+    any_job: pl.DataFrame
+    any_run: pl.DataFrame
+
+    @classmethod
+    def of(cls, lines: pl.DataFrame) -> "Writers":
+        held = lines.filter(pl.col("started").is_not_null())
+        jobs = held.select("cluster", "job_id").unique().sort("cluster", "job_id")
+        jobs = jobs.with_row_index("job").with_columns(pl.col("job").cast(pl.Int64))
+        keyed = held.join(jobs, on=["cluster", "job_id"]).with_columns(
+            as_run=pl.col("run_line") + len(jobs)
+        )
+        spans = pl.concat(
+            [
+                keyed.select(pl.col(key).alias("writer"), "started", "ended", "line")
+                for key in ("job", "as_run")
+            ]
+        ).sort("writer", "started", "line")
+        runs = keyed.select("cluster", "run", "as_run").unique()
+        anywhere = [
+            frame.group_by(name)
+            .agg(pl.col(key).first().alias(f"any_{key}"), pl.len().alias("clusters"))
+            .filter(pl.col("clusters") == 1)
+            .drop("clusters")
+            for frame, name, key in ((jobs, "job_id", "job"), (runs, "run", "as_run"))
+        ]
+        return cls(spans, jobs, runs, *anywhere)
+
+    def behind(self, named: pl.DataFrame) -> pl.DataFrame:
+        """Who wrote under each cluster, run and job_id: WRITER and `writer`.
+
+        A log without cluster is matched by job and run alone where only one cluster has them.
+        """
+        is_anywhere = pl.col("cluster") == ""
+        return (
+            named.join(self.jobs, on=["cluster", "job_id"], how="left")
+            .join(self.runs, on=["cluster", "run"], how="left")
+            .join(self.any_job, on="job_id", how="left")
+            .join(self.any_run, on="run", how="left")
+            .select(
+                *WRITER,
+                pl.coalesce(
+                    "job",
+                    pl.when(is_anywhere).then("any_job"),
+                    "as_run",
+                    pl.when(is_anywhere).then("any_as_run"),
+                ).alias("writer"),
+            )
+            .drop_nulls("writer")
+        )
+
+
+def on_lines(rows: pl.DataFrame, writers: Writers) -> pl.DataFrame:
     """Add to training-log rows the `line` of the attempt that wrote them; instants become ms.
 
     An attempt is found by its job, or by its run where the log names no job that is known. Of
@@ -81,15 +146,15 @@ def on_lines(rows: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
     a requeued job writes on under the same id, and clocks of nodes run seconds apart.
     Rows that belong to no attempt are left out.
     """
-    held = lines.filter(pl.col("started").is_not_null())
     names, counts = heads(rows, WRITER)
-    spans, writers = _writers(names.unique(), held)
+    known = writers.behind(names.unique())
     instants = [n for n, t in rows.schema.items() if isinstance(t, pl.Datetime)]
-    found = rows.with_columns(*(instant_ms(n) for n in instants), looked_up(names, counts, writers))
+    found = rows.with_columns(*(instant_ms(n) for n in instants), looked_up(names, counts, known))
     if found["writer"].null_count():
         found = found.drop_nulls("writer")
     if found.is_empty():
         return found.rename({"writer": "line"})
+    spans = writers.spans
     writer, began = found["writer"].to_numpy(), found["began"].to_numpy()
     position = _count_until(pack(spans["writer"], spans["started"]), pack(writer, began))
     before = np.maximum(position - 1, 0)
@@ -115,47 +180,3 @@ def _count_until(marks: np.ndarray, keys: np.ndarray) -> np.ndarray:
         found = np.searchsorted(keys, marks, side="left")
         return np.cumsum(np.bincount(found, minlength=len(keys) + 1)[:-1])
     return np.searchsorted(marks, keys, side="right")
-
-
-def _writers(named: pl.DataFrame, held: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Number everything that may have written a log: first jobs, then runs.
-
-    Gives the allocations of each writer (writer, started, ended, line; sorted), and the writer
-    behind each cluster, run and job_id of `named`. A log without cluster is matched by job and
-    run alone where only one cluster has them.
-    """
-    jobs = held.select("cluster", "job_id").unique().sort("cluster", "job_id")
-    jobs = jobs.with_row_index("job").with_columns(pl.col("job").cast(pl.Int64))
-    keyed = held.join(jobs, on=["cluster", "job_id"]).with_columns(
-        as_run=pl.col("run_line") + len(jobs)
-    )
-    spans = pl.concat(
-        [
-            keyed.select(pl.col(key).alias("writer"), "started", "ended", "line")
-            for key in ("job", "as_run")
-        ]
-    ).sort("writer", "started", "line")
-    runs = keyed.select("cluster", "run", "as_run").unique()
-    anywhere = [
-        frame.group_by(name)
-        .agg(pl.col(key).unique().alias(f"any_{key}"))
-        .filter(pl.col(f"any_{key}").list.len() == 1)
-        .with_columns(pl.col(f"any_{key}").list.first())
-        for frame, name, key in ((jobs, "job_id", "job"), (runs, "run", "as_run"))
-    ]
-    is_anywhere = pl.col("cluster") == ""
-    writers = (
-        named.join(jobs, on=["cluster", "job_id"], how="left")
-        .join(runs, on=["cluster", "run"], how="left")
-        .join(anywhere[0], on="job_id", how="left")
-        .join(anywhere[1], on="run", how="left")
-        .with_columns(
-            writer=pl.coalesce(
-                "job",
-                pl.when(is_anywhere).then("any_job"),
-                "as_run",
-                pl.when(is_anywhere).then("any_as_run"),
-            )
-        )
-    )
-    return spans, writers.select(*WRITER, "writer").drop_nulls("writer")

@@ -122,13 +122,12 @@ def _turns(moments: pl.DataFrame, saved: pl.DataFrame, runs: pl.DataFrame) -> pl
 
 def _usual(number: Ints, gap: Ints, is_next: Bools, runs: int) -> Ints:
     """The median (of two the lower) time from step to step of each run; 0 without any."""
-    medians = (
-        pl.DataFrame({"number": number[is_next], "gap": gap[is_next]})
-        .group_by("number")
-        .agg(pl.col("gap").quantile(0.5, "lower").cast(pl.Int64))
-    )
     usual = np.zeros(runs, np.int64)
-    usual[medians["number"].to_numpy()] = medians["gap"].to_numpy()
+    told, gaps = number[is_next], gap[is_next]
+    starts = np.flatnonzero(np.append(True, told[1:] != told[:-1]))[: len(told)]
+    for start, stop in zip(starts, np.append(starts[1:], len(told)), strict=False):
+        middle = (stop - start - 1) // 2
+        usual[told[start]] = np.partition(gaps[start:stop], middle)[middle]
     return usual
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 
 from transforms.alike import heads
+from transforms.contract import UTC
 from transforms.sources import step_lines
 from transforms.sources.base import Origin, Parsed, Source, rejects
 from transforms.sources.goodput_steps import SPANS, timed_steps
@@ -104,11 +105,11 @@ def _judged(
 
     `others` are the jobs of entries that were read before.
     """
-    told = [name for name in _MOMENTS if name in raw.columns]
     kind = text("event_type").replace_strict(_SPLITS, default=None, return_dtype=pl.String)
     is_save = pl.col("event_type").is_not_null()
-    count = pl.sum_horizontal(pl.col(name).is_not_null() for name in told)
-    typed = raw.with_columns(
+    count = pl.sum_horizontal(pl.col(name).is_not_null() for name in _MOMENTS)
+    # Of two times in an entry neither counts: it is refused.
+    typed = _timed(raw.with_columns(pl.coalesce(*_MOMENTS).alias("at"))).with_columns(
         text("job_name").alias("run"), kind.alias("kind"), is_save.alias("is_save"),
         count.alias("count"), integer("step_count").alias("step_count"),
         integer("step").alias("step"), boolean("synchronous").alias("synchronous"),
@@ -119,7 +120,6 @@ def _judged(
                 for name, event in _MOMENTS.items()
             )
         ).alias("event"),
-        pl.coalesce(instant(name) for name in told).alias("at"),
         *(_stall(kind, parts) for kind, parts in _PARTS.items()),
     )  # fmt: skip
     names = pl.concat([typed["run"].drop_nulls().unique(), others.unique()]).unique()
@@ -171,10 +171,23 @@ def _judged(
     return saved, moments, broken
 
 
+def _timed(raw: pl.DataFrame) -> pl.DataFrame:
+    """Read the time of each entry and of the parts of a checkpoint, once each and only where told."""
+    parts = [part for parts in _PARTS.values() for part in parts]
+    reads = {"at": instant} | {f"{part}_start_time": instant for part in parts}
+    reads |= {f"{part}_duration_secs": duration_us for part in parts}
+    is_told = raw.select(pl.col(name).is_not_null().any() for name in reads).row(0, named=True)
+    nothing = {instant: UTC, duration_us: pl.Int64()}
+    return raw.with_columns(
+        (read(name) if is_told[name] else pl.lit(None, nothing[read])).alias(name)
+        for name, read in reads.items()
+    )
+
+
 def _stall(kind: str, parts: tuple[str, ...]) -> pl.Expr:
     """When the whole, or else its first part told, began and let go."""
-    starts = [instant(f"{part}_start_time") for part in parts]
-    lasted = [duration_us(f"{part}_duration_secs") for part in parts]
+    starts = [pl.col(f"{part}_start_time") for part in parts]
+    lasted = [pl.col(f"{part}_duration_secs") for part in parts]
     whole = pl.coalesce(starts[0], pl.min_horizontal(starts[1:]))
     until = [s + pl.duration(microseconds=d) for s, d in zip(starts, lasted, strict=True)]
     end = pl.coalesce(whole + pl.duration(microseconds=lasted[0]), pl.max_horizontal(until[1:]))

@@ -21,6 +21,8 @@ Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
 SAMPLES, MOST_SHAPES = 64, 8
+ODD_LINES = 1 << 16
+"""So many lines that are no shape are noted before they are taken away."""
 LEAST_BYTES = 1 << 20
 """Below this much loading compiled code takes longer than the slow way."""
 _EARLIEST_S, _LATEST_S = 315_532_800, 4_102_444_800  # as train_fields.instant has it
@@ -51,15 +53,22 @@ def read(
     parts = [part for shape in shapes for part in shape.parts]
     bounds = np.cumsum([0, *map(len, parts)])
     held = np.frombuffer(data, np.uint8)
-    most = data.count(b"\n") + 1
+    # No step's line is shorter than the shortest shape around a digit each, and a line feed.
+    shortest = min(sum(map(len, shape.parts)) for shape in shapes) + 3
+    most = len(data) // shortest + 1
     step, at, line_no = (np.empty(most, np.int64) for _ in range(3))
-    which, odd = np.empty(most, np.int64), np.empty((most, 3), np.int64)
-    found, rest = _read(
-        held, np.frombuffer(b"".join(parts), np.uint8), bounds,
-        np.array([shape.is_time_first for shape in shapes]), step, at, line_no, which, odd,
-    )  # fmt: skip
+    which = np.empty(most, np.int64)
+    odd, others = np.empty((ODD_LINES, 3), np.int64), []
+    found, place, number = 0, 0, 0
+    while place < len(data):
+        found, rest, place, number = _read(
+            held, np.frombuffer(b"".join(parts), np.uint8), bounds,
+            np.array([shape.is_time_first for shape in shapes]), step, at, line_no, which, odd,
+            found, place, number,
+        )  # fmt: skip
+        others.append(odd[:rest].copy())
     steps = _steps(shapes, which[:found], line_no[:found], step[:found], at[:found])
-    return steps, _left(data, odd[:rest])
+    return steps, _left(data, np.concatenate(others))
 
 
 def _steps(shapes: list[Shape], which: Ints, line_no: Ints, step: Ints, at: Ints) -> pl.DataFrame:
@@ -163,10 +172,12 @@ def _after(data: Bytes, at: int, parts: Bytes, first: int, last: int) -> int:  #
     """Where the data goes on after a part; -1 if it does not say it."""
     if at + last - first > len(data):
         return -1
-    for i in range(last - first):
-        if data[at + i] != parts[first + i]:
-            return -1
-    return at + last - first
+    # No early way out, and no place that could be negative: so many bytes are compared at once.
+    said, wanted = data[at : at + last - first], parts[first:last]
+    differs = np.uint8(0)
+    for i in range(len(wanted)):
+        differs |= said[i] ^ wanted[i]
+    return -1 if differs else at + last - first
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -180,11 +191,14 @@ def _read(  # pragma: no cover, compiled
     line_no: Ints,
     which: Ints,
     odd: Ints,
-) -> tuple[int, int]:
-    """Read every line; gives how many were steps and how many are left in `odd`."""
+    found: int,
+    place: int,
+    number: int,
+) -> tuple[int, int, int, int]:
+    """Read lines until `odd` is full: steps in all, rows of `odd`, the place and line reached."""
     shapes = len(is_time_first)
-    found, rest, place, number, likely = 0, 0, 0, 0, 0
-    while place < len(data):
+    rest, likely = 0, 0
+    while place < len(data) and rest < len(odd):
         number += 1
         end = -1
         for turn in range(shapes):
@@ -226,4 +240,4 @@ def _read(  # pragma: no cover, compiled
             odd[rest, 0], odd[rest, 1], odd[rest, 2] = place, end, number
             rest += 1
             place = end + 1
-    return found, rest
+    return found, rest, place, number
