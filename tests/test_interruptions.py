@@ -256,11 +256,34 @@ def test_every_instant_of_a_recovery():
             900,
             id="restore",
         ),
+        pytest.param(
+            {"checkpoints": [save("save", 40, 1000, 1020)]},
+            1000,
+            id="steps that only a save tells of",
+        ),
         pytest.param({}, END, id="no log"),
     ],
 )
 def test_last_progress_of_an_attempt_without_steps(log, failed_at):
     made = stops(run_attempts=[attempt(0, END, state="NODE_FAIL")], **log)
+    assert made["failed_at"].to_list() == [at(failed_at)]
+
+
+@pytest.mark.parametrize(
+    ("step", "failed_at"),
+    [
+        pytest.param(50, HOUR, id="of the last step that was logged"),
+        pytest.param(60, HOUR + 600, id="of a step whose record is missing"),
+    ],
+)
+def test_a_checkpoint_tells_of_steps_that_were_not_logged(step, failed_at):
+    log = logged(HOUR)
+    assert log["steps"][-1]["step"] == 50
+    made = stops(
+        run_attempts=[attempt(0, END, state="NODE_FAIL")],
+        **log,
+        checkpoints=[save("save", step, HOUR + 600, HOUR + 610)],
+    )
     assert made["failed_at"].to_list() == [at(failed_at)]
 
 

@@ -12,13 +12,20 @@ from pathlib import Path
 import polars as pl
 import pytest
 from scipy.stats import chi2
+from simulated import (
+    LEDGER_KEY,
+    Frames,
+    derive,
+    differences,
+    observe,
+    read_out_of,
+    summed,
+    without,
+)
 
-from transforms import recipes, tables
+from transforms import tables
 from transforms.recipes import Window
 from transforms.simulate import SAMPLE
-from transforms.simulate.formats.packing import unpack
-from transforms.sources import SOURCES
-from transforms.sources.base import Origin
 from transforms.studies import Asked
 from transforms.studies.suspects import STUDY, suspects
 from transforms.tables.derived import INTERRUPTIONS
@@ -26,7 +33,6 @@ from transforms.tables.derived import INTERRUPTIONS
 SAMPLE_DATA = Path(__file__).resolve().parents[1] / "sample_data"
 SINCE, UNTIL = datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 16, tzinfo=UTC)
 WINDOW = Window(since=SINCE, until=UNTIL, horizon=UNTIL)
-LEDGER_KEY = ["day", "run", "leaf", "cause", "provisional"]
 MAIN = SAMPLE.main.run
 LOGGED = [MAIN, *(plan.run for plan in SAMPLE.mids)]
 MOMENTS = [
@@ -34,52 +40,20 @@ MOMENTS = [
     *("allocated_at", "started_at", "restored_at", "resumed_at"),
 ]
 
-Frames = dict[str, pl.DataFrame]
-
-
-def observe() -> Frames:
-    """Every record of the sample as observed tables, folded and under the only named cluster."""
-    parts: dict[str, list[pl.DataFrame]] = {table.name: [] for table in tables.OBSERVED}
-    for path in sorted(SAMPLE_DATA.rglob("*")):
-        name = path.relative_to(SAMPLE_DATA).as_posix()
-        if path.is_dir() or name.startswith("truth/") or path.suffix in (".toml", ".md"):
-            continue
-        text = unpack(name, path.read_bytes())
-        source = max(SOURCES, key=lambda source: source.sniff(text[:65_536], name))
-        parsed = source.parse(text.encode(), Origin(file=name, modified=UNTIL))
-        for table, frame in parsed.frames.items():
-            parts[table].append(frame)
-    observed = {}
-    for table in tables.OBSERVED:
-        frame = pl.concat([table.empty(), *parts[table.name]])
-        if "cluster" in frame.columns:
-            frame = frame.with_columns(cluster=pl.lit(SAMPLE.cluster))
-        observed[table.name] = table.fold(frame)
-    return observed
-
-
-def derive(observed: Frames, windows: tuple[Window, ...] = (WINDOW,)) -> Frames:
-    """Every derived table, each recipe over every window before the next one reads it."""
-    frames = dict(observed)
-    for recipe in recipes.RECIPES:
-        read = {table.name: frames[table.name] for table in recipe.reads}
-        parts = [recipe.by(window, **read) for window in windows]
-        if all(table.day is None for table in recipe.makes):
-            parts = parts[:1]  # an undated table is made once, over everything
-        for table in recipe.makes:
-            made = pl.concat([part[table.name] for part in parts])
-            frames[table.name] = made.sort(table.key)
-    return frames
-
 
 @pytest.fixture(scope="module")
 def observed() -> Frames:
-    return observe()
+    files = {
+        path.relative_to(SAMPLE_DATA).as_posix(): path.read_bytes()
+        for path in SAMPLE_DATA.rglob("*")
+        if path.is_file()
+    }
+    return observe(files, UNTIL, SAMPLE.cluster)
 
 
 @pytest.fixture(scope="module")
 def derived(observed: Frames) -> Frames:
-    return derive(observed)
+    return derive(observed, (WINDOW,))
 
 
 def truth(name: str) -> pl.DataFrame:
@@ -91,27 +65,6 @@ def truth(name: str) -> pl.DataFrame:
         *(pl.col(c).str.to_date() for c in frame.columns if c == "day"),
         *(pl.col(c).cast(pl.String) for c in frame.columns if c == "run"),
     ).with_columns(pl.col(c).dt.cast_time_unit("us") for c in instants)
-
-
-def summed(frame: pl.DataFrame, key: list[str], value: str) -> dict[tuple[object, ...], int]:
-    rows = frame.with_columns(pl.col(pl.Enum, pl.Categorical).cast(pl.String))
-    if "run" in key:
-        rows = rows.with_columns(pl.col("run").fill_null(""))
-    if "cause" in key:
-        rows = rows.with_columns(pl.col("cause").fill_null(""))
-    sums = rows.group_by(key).agg(pl.col(value).sum())
-    return {row[:-1]: row[-1] for row in sums.filter(pl.col(value) != 0).iter_rows()}
-
-
-def differences(
-    found: dict[tuple[object, ...], int], true: dict[tuple[object, ...], int]
-) -> list[str]:
-    keys = sorted(found.keys() | true.keys(), key=str)
-    return [
-        f"{key}: found {found.get(key, 0)}, true {true.get(key, 0)}"
-        for key in keys
-        if found.get(key, 0) != true.get(key, 0)
-    ]
 
 
 def failures_of(derived: Frames) -> pl.DataFrame:
@@ -126,6 +79,24 @@ def test_the_ledger_equals_the_truth_to_the_millisecond(derived: Frames, table: 
     found = summed(derived[table], LEDGER_KEY, "gpu_ms")
     true = summed(truth(f"{table}.csv"), LEDGER_KEY, "gpu_ms")
     assert differences(found, true)[:20] == []
+
+
+@pytest.mark.parametrize("block", [1, 50, 500])
+def test_with_a_tenth_of_the_step_records_gone_the_truth_lies_within_the_bounds(
+    observed: Frames, derived: Frames, block: int
+):
+    """At least: all unknown time lost, and what no checkpoint holds; at most: all of it kept."""
+    steps = without(observed["steps"], 0.1, block, seed=3)
+    found = derive(observed | {"steps": steps}, (WINDOW,))
+    true = truth("run_time.csv")
+    for run in LOGGED:
+        own = true.filter(pl.col("run") == run)
+        kept = own.filter(pl.col("leaf").is_in(["ideal", "slow"]))["gpu_ms"].sum()
+        said = read_out_of(found, run)
+        assert said.goodput_lo <= kept / own["gpu_ms"].sum() <= said.goodput_hi
+        assert found["run_time"].filter(run=run)["gpu_ms"].sum() == own["gpu_ms"].sum()
+    assert found["gpu_time"]["gpu_ms"].sum() == derived["gpu_time"]["gpu_ms"].sum()
+    assert read_out_of(found, MAIN).coverage < read_out_of(derived, MAIN).coverage
 
 
 def test_the_clocks_equal_the_truth_to_the_millisecond(derived: Frames):

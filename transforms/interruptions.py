@@ -184,7 +184,9 @@ def _ends(attempts: pl.DataFrame, lines: pl.DataFrame, progress: pl.DataFrame) -
     )
     started, ended = pl.col("started"), pl.col("ended")
     starting = pl.max_horizontal("restore_ended", "init_ended", "started")
-    last = pl.when("logs").then(pl.coalesce("stepped_at", starting)).otherwise("ended")
+    # A checkpoint of a step that was never logged shows that records of steps are missing.
+    stepped = pl.max_horizontal("stepped_at", "saved_beyond")
+    last = pl.when("logs").then(pl.coalesce(stepped, starting)).otherwise("ended")
     active = pl.max_horizontal(
         "stepped_at", "saved_at", "started",
         # Somebody noticing is no activity.

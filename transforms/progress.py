@@ -13,7 +13,8 @@ def progress(
     kind, ended = pl.col("kind").cast(pl.String), pl.col("ended")
     writers = Writers.of(lines)
     stepped = _trained(on_lines(steps.select(*WRITER, "step", "began", "ended"), writers))
-    saved = on_lines(checkpoints, writers).group_by("line")
+    loads_and_saves = on_lines(checkpoints, writers)
+    saved = loads_and_saves.group_by("line")
     marked = on_lines(run_marks, writers).group_by("line")
     return (
         lines.select("line")
@@ -31,6 +32,7 @@ def progress(
             on="line",
             how="left",
         )
+        .join(_beyond(loads_and_saves.filter(kind == "save"), stepped), on="line", how="left")
         .join(
             marked.agg(
                 pl.col("began").filter(kind == "job_start").min().alias("process_began"),
@@ -47,6 +49,16 @@ def progress(
             logs=pl.any_horizontal(pl.col("first_step", "saves", "marks").is_not_null()),
             finished=pl.col("finished").fill_null(False),
         )
+    )
+
+
+def _beyond(saves: pl.DataFrame, stepped: pl.DataFrame) -> pl.DataFrame:
+    """When a line last began to save a step that its log of steps does not reach: it trained on."""
+    return (
+        saves.join(stepped.select("line", "last_step"), on="line", how="left")
+        .filter(pl.col("step") > pl.col("last_step").fill_null(-1))
+        .group_by("line")
+        .agg(pl.col("began").max().alias("saved_beyond"))
     )
 
 
