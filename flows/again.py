@@ -21,8 +21,9 @@ from typing import Any
 import polars as pl
 
 from flows import filing, holding, known, settings
+from flows.decoding import load
 from flows.errors import CallError, DataError
-from flows.lake import Lake, load
+from flows.lake import Lake
 from flows.pieces import Spool
 from flows.reading import Options, Taken, recalled, take
 from transforms.contract import Table

@@ -13,10 +13,9 @@ breaks the query. Whatever must never break reads a snapshot: a folder of hard l
 of one moment, which nothing touches until it is the oldest of several.
 """
 
-import io
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +26,7 @@ import polars as pl
 import zstandard
 
 from flows.atomic import locked, publish, publish_bytes
+from flows.decoding import batches, load, together
 from flows.footers import footer
 from flows.partitions import (
     begin,
@@ -46,8 +46,6 @@ from transforms.contract import ContractError, Table
 PART = "part.parquet"
 ROOMS = ("landed", "observed", "derived", "reports")
 LARGE = 64 * 1024**2  # bytes: from here on, packing them tightly takes as long as reading them
-ROWS_A_GROUP = 250_000
-BYTES_AT_ONCE = 128 * 1024**2  # of files read together
 
 
 @dataclass(frozen=True)
@@ -152,13 +150,13 @@ class Lake:
             raise ValueError(f"{table.name} has no column {', '.join(sorted(strange))}")
         kept = within(table, since, until)
         frames = [
-            _together(table, paths, kept, wanted)
-            for paths in _batches(self.files(table, since, until))
+            together(table, paths, kept, wanted)
+            for paths in batches(self.files(table, since, until))
         ]
         return pl.concat(frames, rechunk=True) if frames else table.empty().select(wanted)
 
     def read_column(self, path: Path, name: str) -> set[str]:
-        rows = pl.read_parquet(io.BytesIO(path.read_bytes()), columns=[name])
+        rows = pl.read_parquet(path.read_bytes(), columns=[name])
         return set(rows[name].unique().to_list())
 
     def merge(
@@ -182,7 +180,7 @@ class Lake:
                 kept = before if instead_of is None else before.filter(~instead_of)
                 after = table.fold(name_clusters(table, pl.concat([kept, rows])))
                 gained += after.height - before.height
-                self._put(path, before, after)
+                self._put(table, path, before, after)
         return gained
 
     def replace(
@@ -203,18 +201,20 @@ class Lake:
             for label, part in new.items():
                 path = self.folder(table) / label / PART
                 before = load(table, path) if path.exists() else table.empty()
-                self._put(path, before, part)
+                self._put(table, path, before, part)
             old = self.partitions(table)
             for label, path in old.items():
                 if label not in new and (table.day is None or since <= begin(label) < until):
                     _remove(path)
         return [self.folder(table) / label / PART for label in new]
 
-    def _put(self, path: Path, before: pl.DataFrame, after: pl.DataFrame) -> None:
+    def _put(self, table: Table, path: Path, before: pl.DataFrame, after: pl.DataFrame) -> None:
         if after.is_empty() and before.height and "=" in path.parent.name:
             _remove(path)
         elif not path.exists() or not after.equals(before):
-            publish(path, self.staging, lambda draft: _write(after, draft))
+            from flows.encoding import write  # a reader need not wait for what only writers use
+
+            publish(path, self.staging, lambda draft: write(table, after, draft))
 
     # snapshots and notes
 
@@ -235,56 +235,6 @@ class Lake:
             return json.loads(self.state(name).read_bytes())
         except (FileNotFoundError, ValueError):
             return {}
-
-
-def load(table: Table, path: Path) -> pl.DataFrame:
-    """Read one file in one go, in the table's present shape: columns it lacks are null."""
-    rows = pl.read_parquet(io.BytesIO(path.read_bytes()))
-    if rows.schema == table.dtypes:
-        return rows
-    shape = [
-        (pl.col(name) if name in rows.columns else pl.lit(None)).cast(dtype).alias(name)
-        for name, dtype in table.dtypes.items()
-    ]
-    return rows.select(shape)
-
-
-def _batches(paths: list[Path]) -> Iterator[list[Path]]:
-    """Files to be held in memory together: many small ones, few large ones."""
-    batch: list[Path] = []
-    held = 0
-    for path in paths:
-        size = path.stat().st_size
-        if batch and held + size > BYTES_AT_ONCE:
-            yield batch
-            batch, held = [], 0
-        batch.append(path)
-        held += size
-    if batch:
-        yield batch
-
-
-def _together(
-    table: Table, paths: list[Path], kept: pl.Expr, wanted: Sequence[str]
-) -> pl.DataFrame:
-    """The `wanted` columns of the rows `kept`, of all these files: one scan, each file in one go."""
-    scan = pl.scan_parquet(
-        [path.read_bytes() for path in paths],
-        schema=table.dtypes,
-        glob=False,
-        missing_columns="insert",
-        extra_columns="ignore",
-    )
-    try:
-        return scan.filter(kept).select(wanted).collect()
-    except pl.exceptions.SchemaError:  # a file from before the table had its present types
-        return pl.concat([load(table, path).filter(kept).select(wanted) for path in paths])
-
-
-def _write(rows: pl.DataFrame, path: Path) -> None:
-    rows.rechunk().write_parquet(
-        path, compression="zstd", compression_level=3, statistics=True, row_group_size=ROWS_A_GROUP
-    )
 
 
 def _remove(path: Path) -> None:

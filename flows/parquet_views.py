@@ -40,22 +40,38 @@ def statement(
     looks    what each file, by its label, says of itself
     types    the SQL type of each of the table's columns
     """
-    groups: dict[Fields, list[str]] = {}
-    for label, seen in looks.items():
-        groups.setdefault(seen.fields, []).append(label)
+    groups = by_shape(looks)
     if len(groups) > MOST_SHAPES:
         there = {field for fields in groups for field in fields}
         kinds = {name: "mixed" for name, _ in there}
-        return _select(table, _read(table, _quoted(pattern), True), kinds, types)
+        return _select(table, _read(table, quoted(pattern), True), kinds, types)
     if len(groups) == 1:
         (fields,) = groups
-        return _select(table, _read(table, _quoted(pattern), False), dict(fields), types)
+        return _select(table, _read(table, quoted(pattern), False), dict(fields), types)
     parts = []
     for fields, labels in groups.items():
         name = pattern.rsplit("/", 1)[-1]
-        files = ", ".join(_quoted(f"{folder}/{label}/{name}") for label in labels)
+        files = ", ".join(quoted(f"{folder}/{label}/{name}") for label in labels)
         parts.append(_select(table, _read(table, f"[{files}]", False), dict(fields), types))
     return "\nUNION ALL\n".join(parts)
+
+
+def by_shape(looks: Mapping[str, Look]) -> dict[Fields, list[str]]:
+    """The labels of the files that have the same columns of the same types."""
+    groups: dict[Fields, list[str]] = {}
+    for label, seen in looks.items():
+        groups.setdefault(seen.fields, []).append(label)
+    return groups
+
+
+def united(table: Table, sources: Mapping[str, Fields], types: Mapping[str, str]) -> str:
+    """The SELECT of a table whose files of each shape are registered under a name."""
+    told = {"day": f"{table.day}::DATE", "hour": f"extract(hour FROM {table.day})::TINYINT"}
+    folders = [f"{told[name]} AS {name}" for name in folder_columns(table)]
+    return "\nUNION ALL\n".join(
+        f"SELECT {', '.join([_columns(table, dict(fields), types), *folders])} FROM {name}"
+        for name, fields in sources.items()
+    )
 
 
 def _read(table: Table, files: str, is_by_name: bool) -> str:
@@ -71,16 +87,19 @@ def _read(table: Table, files: str, is_by_name: bool) -> str:
 
 
 def _select(table: Table, source: str, there: Mapping[str, str], types: Mapping[str, str]) -> str:
-    columns = [
+    columns = ", ".join([_columns(table, there, types), *folder_columns(table)])
+    return f"SELECT {columns} FROM {source}"
+
+
+def _columns(table: Table, there: Mapping[str, str], types: Mapping[str, str]) -> str:
+    return ", ".join(
         f'NULL::{kind} AS "{name}"'
         if name not in there
         else f'"{name}"'
         if not _is_repacked(table, name, there[name])
         else f'"{name}"::{kind} AS "{name}"'
         for name, kind in types.items()
-    ]
-    columns += folder_columns(table)
-    return f"SELECT {', '.join(columns)} FROM {source}"
+    )
 
 
 def _is_repacked(table: Table, name: str, kind: str) -> bool:
@@ -88,5 +107,5 @@ def _is_repacked(table: Table, name: str, kind: str) -> bool:
     return table.dtypes[name] == pl.Float64 and kind != "double"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"

@@ -18,16 +18,15 @@ from typing import Any
 
 import duckdb
 import polars as pl
-import pyarrow.dataset as ds
 
-from flows import parquet_views, settings
+from flows import settings, tables_in_sql
 from flows.atomic import publish
 from flows.errors import CallError
 from flows.lake import Lake
 from flows.looks import look
+from flows.parquet_views import quoted
 from flows.share import header, sql_files
 from transforms import tables
-from transforms.contract import Table
 from transforms.reasons import REASONS_VERSION
 
 STORAGE = "v1.0.0"  # older DuckDB clients open it
@@ -50,7 +49,7 @@ def refresh(root: Path) -> Path:
             with duckdb.connect() as connection:
                 _settle(connection, root)
                 connection.execute(
-                    f"ATTACH {_quoted(str(draft))} AS w (STORAGE_VERSION '{STORAGE}')"
+                    f"ATTACH {quoted(str(draft))} AS w (STORAGE_VERSION '{STORAGE}')"
                 )
                 connection.execute("USE w")
                 _furnish(connection, lake, snapshot, as_datasets=False)
@@ -154,8 +153,9 @@ def question(name: str) -> Path:
 
 def _settle(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
     # Paths in SQL are relative to the lake; only this line knows where the lake is.
-    connection.execute(f"SET file_search_path = {_quoted(str(root.resolve()))}")
+    connection.execute(f"SET file_search_path = {quoted(str(root.resolve()))}")
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET parquet_metadata_cache = true")  # files are replaced, never changed
 
 
 def _sandbox(lake: Lake) -> duckdb.DuckDBPyConnection:
@@ -183,32 +183,23 @@ def _furnish(
     looks = look(lake, tables.ALL, frozen)
     connection.begin()  # three hundred comments in one go
     for table in tables.ALL:
-        files = list(frozen.partitions(table).values()) if as_datasets else looks[table]
-        if not files:  # a table never written still answers, with no rows
-            _native(connection, table.name, table.empty())
-            _comment(connection, table, "TABLE")
-        elif as_datasets:
-            connection.register(table.name, ds.dataset([str(path) for path in files]))
+        if as_datasets:
+            tables_in_sql.put_datasets(connection, table, frozen, looks[table])
         else:
-            kinds = dict(_types(connection, table))
-            folder = f"{snapshot.as_posix()}/{table.room}/{table.name}"
-            pattern = f"{snapshot.as_posix()}/{lake.pattern(table)}"
-            select = parquet_views.statement(table, pattern, folder, looks[table], kinds)
-            connection.execute(f"CREATE VIEW {table.name} AS {select}")
-            _comment(connection, table, "VIEW")
+            tables_in_sql.put_files(connection, table, snapshot, lake.pattern(table), looks[table])
     connection.commit()
     said = settings.load(lake.root)
-    _native(connection, "poisson_limits", poisson_limits())
-    _native(connection, "prices", settings.price_rows(said))
-    _native(connection, "calendar", settings.calendar_rows(said))
+    tables_in_sql.put_native(connection, "poisson_limits", poisson_limits())
+    tables_in_sql.put_native(connection, "prices", settings.price_rows(said))
+    tables_in_sql.put_native(connection, "calendar", settings.calendar_rows(said))
     facts = {"snapshot": snapshot.as_posix(), "made_from": _ingredients(lake)}
     facts["reasons_version"] = REASONS_VERSION
-    _native(connection, "settings", settings.rows(said, facts))
+    tables_in_sql.put_native(connection, "settings", settings.rows(said, facts))
     define_macros(connection)
     connection.begin()
     for path in sql_files("views"):
         _execute(connection, f"CREATE VIEW {path.stem} AS\n{path.read_text()}", path)
-        about = _quoted(header(path))
+        about = quoted(header(path))
         connection.execute(f"COMMENT ON VIEW {path.stem} IS {about}")
     connection.commit()
 
@@ -233,34 +224,6 @@ def _execute(connection: duckdb.DuckDBPyConnection, sql: str, path: Path) -> Non
         connection.execute(sql)
     except duckdb.Error as error:
         raise WarehouseError(f"{path}: {' '.join(str(error).split())}") from error
-
-
-def _types(connection: duckdb.DuckDBPyConnection, table: Table) -> list[tuple[str, str]]:
-    connection.register("_empty", _loose(table.empty()).to_arrow())
-    described = connection.execute("DESCRIBE FROM _empty").fetchall()
-    connection.unregister("_empty")
-    return [(row[0], row[1]) for row in described]
-
-
-def _comment(connection: duckdb.DuckDBPyConnection, table: Table, kind: str) -> None:
-    grain = _quoted(f"One row per {table.grain}")
-    connection.execute(f"COMMENT ON {kind} {table.name} IS {grain}")
-    for name, meaning in table.meanings.items():
-        connection.execute(f'COMMENT ON COLUMN {table.name}."{name}" IS {_quoted(meaning)}')
-    for name in parquet_views.folder_columns(table) if kind == "VIEW" else ():
-        about = _quoted(parquet_views.FOLDER_MEANINGS[name])
-        connection.execute(f"COMMENT ON COLUMN {table.name}.{name} IS {about}")
-
-
-def _native(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> None:
-    connection.register("_frame", _loose(frame).to_arrow())
-    connection.execute(f"CREATE TABLE {name} AS FROM _frame")
-    connection.unregister("_frame")
-
-
-def _loose(frame: pl.DataFrame) -> pl.DataFrame:
-    """Enums as text: what Parquet gives back."""
-    return frame.cast({pl.Enum: pl.String})
 
 
 def _ingredients(lake: Lake) -> str:
@@ -294,7 +257,3 @@ def _plain(answer: Any) -> pl.DataFrame:
         if frame[name].abs().max() is None or frame[name].abs().max() < 2**63:  # type: ignore[operator]
             frame = frame.with_columns(pl.col(name).cast(pl.Int64))
     return frame
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

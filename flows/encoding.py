@@ -1,0 +1,111 @@
+"""Tables as Parquet files; samples packed tightly, and still plain to any reader.
+
+A file of samples holds only the columns that say anything. A metric whose values are exact
+decimals lies in it as DECIMAL(9 or 18, places), which is a whole number on the disk: a bare DuckDB
+or Polars sees the number itself, and as a double it is the sample bit for bit. Each column has the
+encoding that came out smallest when some of its own rows were tried. So the same rows make the same
+bytes.
+"""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.contract import Table
+from transforms.metrics import BY_NAME
+from transforms.scaling import SHORT, scaled
+
+LEVEL = 3
+ROWS_A_GROUP = 250_000
+SAMPLES_A_GROUP = 122_880
+"""Few enough that one device's rows are found in a moment, enough that footers stay short."""
+TRIED_FROM = 4096  # rows; with fewer, whatever comes out is small
+TRIED = 16, 768  # stretches of a column and rows of each
+DICTIONARY, SPLIT, DELTA = "RLE_DICTIONARY", "BYTE_STREAM_SPLIT", "DELTA_BINARY_PACKED"
+
+
+def write(table: Table, rows: pl.DataFrame, path: Path) -> None:
+    """Write the rows, which are sorted, as one Parquet file."""
+    if is_samples(table):
+        _write_samples(rows, path)
+    else:
+        rows.rechunk().write_parquet(
+            path,
+            compression="zstd",
+            compression_level=LEVEL,
+            statistics=True,
+            row_group_size=ROWS_A_GROUP,
+        )
+
+
+def is_samples(table: Table) -> bool:
+    """Whether it holds what devices measured, hour by hour (rollups are hourly as well)."""
+    return table.room == "observed" and table.partition == "hour"
+
+
+def _write_samples(rows: pl.DataFrame, path: Path) -> None:
+    columns = {
+        series.name: _column(series.rechunk())
+        for series in rows
+        if series.name not in BY_NAME or series.null_count() < rows.height
+    }
+    chosen = {name: _encoding(column) for name, column in columns.items()}
+    _write(pa.table(columns), path, chosen)
+
+
+def _write(table: pa.Table, target: Path | io.BytesIO, chosen: dict[str, str]) -> None:
+    pq.write_table(
+        table,
+        target,
+        compression="zstd",
+        compression_level=LEVEL,
+        row_group_size=SAMPLES_A_GROUP,
+        use_dictionary=[name for name, how in chosen.items() if how == DICTIONARY],
+        column_encoding={name: how for name, how in chosen.items() if how != DICTIONARY},
+        store_decimal_as_integer=True,
+        store_schema=False,
+    )
+
+
+def _column(series: pl.Series) -> pa.Array:
+    if series.dtype == pl.Float64 and (decimal := _decimal(series)) is not None:
+        return decimal
+    column = series.to_arrow()
+    return column.cast(pa.string()) if series.dtype == pl.String else column
+
+
+def _decimal(series: pl.Series) -> pa.Array | None:
+    """The column in decimals; None where some value is none."""
+    found = scaled(series.fill_null(0.0).to_numpy(), BY_NAME.get(series.name))
+    if found is None:
+        return None
+    validity = None
+    if nulls := series.null_count():
+        validity = pa.py_buffer(np.packbits(series.is_not_null().to_numpy(), bitorder="little"))
+    is_short = found.digits == SHORT
+    kind = (pa.decimal32 if is_short else pa.decimal64)(found.digits, found.places)
+    whole = pa.py_buffer(found.whole.astype(np.int32) if is_short else found.whole)
+    return pa.Array.from_buffers(kind, len(series), [validity, whole], nulls)
+
+
+def _encoding(column: pa.Array) -> str:
+    """What makes the column smallest, by some stretches of it; of equals the first."""
+    can_be_split = pa.types.is_decimal(column.type) or pa.types.is_float64(column.type)
+    can_be_delta = pa.types.is_decimal(column.type) or pa.types.is_timestamp(column.type)
+    if len(column) < TRIED_FROM or not (can_be_split or can_be_delta):
+        return DICTIONARY
+    count, length = TRIED
+    step = len(column) // count
+    some = pa.concat_arrays([column.slice(step * i, length) for i in range(count)])
+    ways = [DICTIONARY, *[SPLIT] * can_be_split, *[DELTA] * can_be_delta]
+    return min(ways, key=lambda how: _size(some, how))
+
+
+def _size(column: pa.Array, how: str) -> int:
+    draft = io.BytesIO()
+    _write(pa.table({"x": column}), draft, {"x": how})
+    return draft.tell()

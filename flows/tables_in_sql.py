@@ -1,0 +1,81 @@
+"""What a table's name stands for in DuckDB: its files, datasets of them, or a table without rows.
+
+`connection` is DuckDB's; opening one is the warehouse's affair.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow.dataset as ds
+
+from flows import parquet_views
+from flows.lake import Lake
+from flows.looks import Look
+from flows.parquet_views import quoted
+from transforms.contract import Table
+
+
+def put_files(
+    connection: Any, table: Table, snapshot: Path, pattern: str, looks: Mapping[str, Look]
+) -> None:
+    """A view over the table's files, by their paths from the root of the lake."""
+    if not looks:
+        _put_empty(connection, table)
+        return
+    folder = f"{snapshot.as_posix()}/{table.room}/{table.name}"
+    select = parquet_views.statement(
+        table, f"{snapshot.as_posix()}/{pattern}", folder, looks, _types(connection, table)
+    )
+    connection.execute(f"CREATE VIEW {table.name} AS {select}")
+    _comment(connection, table, "VIEW", parquet_views.folder_columns(table))
+
+
+def put_datasets(connection: Any, table: Table, frozen: Lake, looks: Mapping[str, Look]) -> None:
+    """A view over datasets, one for each shape of file: whoever asks it reaches no path."""
+    if not looks:
+        _put_empty(connection, table)
+        return
+    sources = {}
+    for number, (fields, labels) in enumerate(parquet_views.by_shape(looks).items()):
+        files = [str(path) for path in frozen.partitions(table, *labels).values()]
+        name = f"_{table.name}_{number}"
+        connection.register(name, ds.dataset(files, format="parquet"))
+        sources[name] = fields
+    select = parquet_views.united(table, sources, _types(connection, table))
+    connection.execute(f"CREATE VIEW {table.name} AS {select}")
+    _comment(connection, table, "VIEW", parquet_views.folder_columns(table))
+
+
+def _put_empty(connection: Any, table: Table) -> None:
+    """A table never written still answers, with no rows."""
+    put_native(connection, table.name, table.empty())
+    _comment(connection, table, "TABLE", {})
+
+
+def _types(connection: Any, table: Table) -> dict[str, str]:
+    connection.register("_empty", _loose(table.empty()).to_arrow())
+    described = connection.execute("DESCRIBE FROM _empty").fetchall()
+    connection.unregister("_empty")
+    return {row[0]: row[1] for row in described}
+
+
+def _comment(connection: Any, table: Table, kind: str, folders: Mapping[str, str]) -> None:
+    grain = quoted(f"One row per {table.grain}")
+    connection.execute(f"COMMENT ON {kind} {table.name} IS {grain}")
+    told = {name: parquet_views.FOLDER_MEANINGS[name] for name in folders}
+    for name, meaning in (table.meanings | told).items():
+        connection.execute(f'COMMENT ON COLUMN {table.name}."{name}" IS {quoted(meaning)}')
+
+
+def put_native(connection: Any, name: str, frame: pl.DataFrame) -> None:
+    """Make a table of DuckDB's own."""
+    connection.register("_frame", _loose(frame).to_arrow())
+    connection.execute(f"CREATE TABLE {name} AS FROM _frame")
+    connection.unregister("_frame")
+
+
+def _loose(frame: pl.DataFrame) -> pl.DataFrame:
+    """Enums as text: what Parquet gives back."""
+    return frame.cast({pl.Enum: pl.String})
