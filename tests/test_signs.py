@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from test_causes import T0, asked, exposure, failed, fleet
 
+from transforms.catalogue import explain, may_foretell, sxid_frame, xid_frame
 from transforms.reliability import precursors as d5
 from transforms.studies import RefusalError
 from transforms.studies.detectors import detectors
@@ -208,3 +209,43 @@ def test_an_alarm_that_repeats_is_one():
 def test_without_alarms_there_is_no_score():
     with pytest.raises(RefusalError, match="no health agent"):
         scored(HITS)
+
+
+KINDS_SEEN = (
+    "xid",
+    "sxid",
+    "edac",
+    "aer",
+    "mce",
+    "nvme",
+    "fs",
+    "panic",
+    "oom",
+    "link_up",
+    "signal",
+)
+DETAILS = (
+    "pid=1, name=python, BER_EVENT on link 3",
+    "Ch 00000001 caused by previous Xid 63",
+    "CE memory read error",
+    "UE memory read error",
+    "Corrected error received",
+    "Bank 5: 9c00000000000000",
+    "blocked for more than 120 seconds",
+    "(0x00000000 0x04000000 0x00000001 0x00000000 0x00000000 0x00000000)",
+    "",
+)
+
+
+def test_the_cheap_look_keeps_all_that_the_thorough_one_calls_a_precursor():
+    """Every kind, with every number of the catalogue and one that is not, and every detail."""
+    numbers = {"xid": [*xid_frame()["code"], 9999], "sxid": [*sxid_frame()["code"], 99999]}
+    events = pl.concat(
+        pl.DataFrame({"kind": kind, "code": numbers.get(kind, [0, 7])}) for kind in KINDS_SEEN
+    ).join(pl.DataFrame({"detail": DETAILS}), how="cross")
+    events = events.cast({"kind": o.KERNEL_EVENTS.dtypes["kind"], "code": pl.Int32})
+    whole = explain(events).filter(pl.col("counts") == "precursor")
+    quick = explain(may_foretell(events))
+    assert whole.height > 20
+    assert quick.height < events.height / 3
+    assert quick.filter(pl.col("counts") == "precursor").rows() == whole.rows()

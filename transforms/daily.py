@@ -7,6 +7,8 @@ from datetime import date
 import numpy as np
 import polars as pl
 
+from transforms.operating import stood
+
 
 @dataclass(frozen=True)
 class Daily:
@@ -31,14 +33,10 @@ def daily(failures: pl.DataFrame, risk: pl.DataFrame) -> list[Daily]:
     `failures` are those to count, `risk` is exposure with node_days. A failure on a day without
     any exposure of its series is left out: it cannot be divided by anything.
     """
-    halls = risk.select("day", "cluster", "node", "hall").unique(["day", "cluster", "node"])
-    hits = (
-        failures.with_columns(
-            pl.col("class").cast(pl.String), pl.col("failures").cast(pl.Int64).alias("n")
-        )
-        .join(halls, on=["day", "cluster", "node"], how="left")
-        .with_columns(part=pl.format("{}: {}", "class", "component"))
+    hits = stood(failures, risk, ("hall",)).with_columns(
+        pl.col("class").cast(pl.String), pl.col("failures").cast(pl.Int64).alias("n")
     )
+    hits = hits.with_columns(part=pl.format("{}: {}", "class", "component"))
     exposed = risk.filter(pl.col("node_days") > 0)
     return [
         *_of(hits, exposed, "cluster", []),

@@ -60,7 +60,7 @@ def place(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
 
     `known` has cluster and node; where two clusters or none know the node, '' stays.
     """
-    if rows.is_empty() or known.is_empty():
+    if rows.is_empty() or known.is_empty() or not (rows["cluster"] == "").any():
         return rows
     names = (
         known.filter(pl.col("cluster") != "")

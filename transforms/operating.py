@@ -29,11 +29,27 @@ def observed_since(exposure: pl.DataFrame) -> datetime:
 def operation(exposure: pl.DataFrame, units: Sequence[str]) -> pl.DataFrame:
     """What each unit had operated before each of its days: units, day, node_days, before.
 
-    `exposure` holds node_days on the clock asked for. Without units the whole fleet is one.
+    `exposure` holds node_days on the clock asked for. Without units the whole fleet is one. Rows
+    come day by day.
     """
-    by_day = exposure.group_by([*units, "day"]).agg(pl.col("node_days").sum()).sort(*units, "day")
+    by_day = exposure.select(*units, "day", "node_days")
+    if not set(ID) <= set(units):  # a node has one row a day already
+        by_day = by_day.group_by([*units, "day"]).agg(pl.col("node_days").sum())
+        by_day = by_day.sort("day", *units)
+    elif not by_day["day"].is_sorted():
+        by_day = by_day.sort("day", maintain_order=True)
     before = pl.col("node_days").cum_sum() - pl.col("node_days")
-    return by_day.with_columns(before=before.over(units) if units else before)
+    if not units:
+        return by_day.with_columns(before=before)
+    # Names as numbers group many times faster than texts.
+    codes = [
+        pl.col(name).cast(pl.Categorical).to_physical().alias(f"_{name}")
+        if by_day.schema[name] == pl.String
+        else pl.col(name).alias(f"_{name}")
+        for name in units
+    ]
+    coded = by_day.with_columns(codes).with_columns(before=before.over([f"_{n}" for n in units]))
+    return coded.drop([f"_{name}" for name in units])
 
 
 def operated(events: pl.DataFrame, days: pl.DataFrame, units: Sequence[str], until: datetime):  # type: ignore[no-untyped-def]
@@ -42,11 +58,13 @@ def operated(events: pl.DataFrame, days: pl.DataFrame, units: Sequence[str], unt
     Inside a day operation is taken as even; the last day ends at `until`. Instants are known to a
     microsecond, and stand in the middle of theirs.
     """
+    keys = [*units, "day"]
+    events = events.with_columns(day=pl.col("at").dt.date())
+    days = days.join(events.select(keys), on=keys, how="semi", nulls_equal=True)
     left_us = (pl.lit(until) - MIDNIGHT).dt.total_microseconds().clip(1, DAY_US)
     gone_us = (pl.col("at") - MIDNIGHT).dt.total_microseconds() + 0.5
     return (
-        events.with_columns(day=pl.col("at").dt.date())
-        .join(days, on=[*units, "day"], how="left", nulls_equal=True)
+        events.join(days, on=keys, how="left", nulls_equal=True)
         .with_columns(
             operated=pl.when(pl.col("node_days") > 0).then(
                 pl.col("before") + pl.col("node_days") * (gone_us / left_us).clip(0, 1)
@@ -66,14 +84,20 @@ def instants(
     """
     from transforms.fleet import place
 
-    nodes = exposure.select(ID).unique()
     chosen = incidents.filter(
         pl.col("counts") & (pl.col("definition").cast(pl.String) == definition)
-    )
-    rows = place(chosen.cast({"class": pl.String}), nodes)
-    if klass is not None:
-        rows = rows.filter(pl.col("class") == klass)
-    places = exposure.select("day", *ID, "provider", "hall", "rack").unique(["day", *ID])
-    return rows.select(
+    ).cast({"class": pl.String})
+    if (chosen["cluster"] == "").any():
+        chosen = place(chosen, exposure.select(ID).unique())
+    rows = chosen if klass is None else chosen.filter(pl.col("class") == klass)
+    rows = rows.select(
         "day", pl.col("began").alias("at"), *ID, "device", "gpus", "class", "component", "incident"
-    ).join(places, on=["day", *ID], how="left")
+    )
+    return stood(rows, exposure, ("provider", "hall", "rack"))
+
+
+def stood(rows: pl.DataFrame, exposure: pl.DataFrame, places: Sequence[str]) -> pl.DataFrame:
+    """`rows` (day, cluster, node) with the `places` where their nodes stood that day, else null."""
+    keys = ["day", *ID]
+    there = exposure.select(*keys, *places).join(rows.select(keys), on=keys, how="semi")
+    return rows.join(there, on=keys, how="left", maintain_order="left")

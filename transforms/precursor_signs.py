@@ -9,7 +9,7 @@ link_down: NIC                        no precursor by itself: one loss of a link
 
 import polars as pl
 
-from transforms.catalogue import explain
+from transforms.catalogue import explain, may_foretell
 from transforms.fleet import place
 from transforms.reported import agent_reports, board_reports
 
@@ -22,15 +22,17 @@ def foretelling(
     cluster_events: pl.DataFrame,
     fleet: pl.DataFrame,
 ) -> pl.DataFrame:
-    """cluster, node, at, sign of every early sign that names its node."""
+    """cluster, node, at, sign of every early sign that names its node; told twice, it is there twice."""
+    kind = pl.col("kind").cast(pl.String)
+    lost = kernel_events.filter(kind.is_in(ALSO))
+    kernel = pl.concat([may_foretell(kernel_events.filter(~kind.is_in(ALSO))), lost])
     parts = (
-        (explain(place(kernel_events, fleet)), ""),
+        (explain(place(kernel, fleet)), ""),
         (agent_reports(place(cluster_events, fleet)), "report"),
         (board_reports(place(bmc_events, fleet)), "board"),
     )
     rows = []
     for events, speaker in parts:
-        kind = pl.col("kind").cast(pl.String)
         if "name" not in events.columns:
             events = events.with_columns(name=pl.lit(None, pl.String))
         plain = (
@@ -46,7 +48,7 @@ def foretelling(
                 "cluster", "node", pl.col("observed_at").alias("at"), sign=sign.otherwise(plain)
             )
         )
-    return pl.concat(rows).unique().sort("sign", "cluster", "node", "at")
+    return pl.concat(rows)
 
 
 def _name() -> pl.Expr:
@@ -54,20 +56,15 @@ def _name() -> pl.Expr:
 
 
 def outside(signs: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
-    """Signs that are no part of a failure: between its instant and its end all belongs to it."""
-    spells = failures.select("cluster", "node", pl.col("at").alias("failed"), "ended")
-    spells = spells.sort("failed").with_columns(
-        ended=pl.col("ended").cum_max().over("cluster", "node")
-    )
+    """Signs that are no part of a failure: between its instant and its end all belongs to it.
+
+    Both have the `number` of their node and `at`; failures have `ended` too.
+    """
+    spells = failures.select("number", "ended", failed="at").sort("failed")
+    spells = spells.with_columns(ended=pl.col("ended").cum_max().over("number"))
     return (
         signs.sort("at")
-        .join_asof(
-            spells,
-            left_on="at",
-            right_on="failed",
-            by=["cluster", "node"],
-            check_sortedness=False,
-        )
+        .join_asof(spells, left_on="at", right_on="failed", by="number", check_sortedness=False)
         .filter((pl.col("at") > pl.col("ended")).fill_null(True))
         .drop("failed", "ended")
     )

@@ -53,8 +53,8 @@ STEPHENS = 1.094
 (Stephens 1974)."""
 FEW_KINDS = 1 / 8
 """Share of distinct nodes below which alike ones are drawn together."""
-BLOCK = 1 << 20
-"""Nodes drawn at once, so that a large fleet asks for no matrix of draws by nodes."""
+FEW_DRAWS = 500_000
+"""Nodes drawn in all up to which no compiled code is worth its loading."""
 
 
 def looks_exponential(times: ArrayLike) -> bool:
@@ -101,17 +101,34 @@ def bootstrap_limits(
     kinds, sizes = np.unique(pairs, axis=0, return_counts=True)
     if len(kinds) <= nodes * FEW_KINDS:
         sums = rng.multinomial(nodes, sizes / nodes, size=draws) @ kinds
+    elif nodes * draws <= FEW_DRAWS:
+        sums = redrawn(pairs, draws, seed_of(rng))
     else:
-        sums = np.empty((draws, 2))
-        block = max(1, BLOCK // nodes)
-        good, bad = pairs[:, 0].copy(), pairs[:, 1].copy()
-        for start in range(0, draws, block):
-            some = min(block, draws - start)
-            chosen = rng.integers(0, nodes, (some, nodes), dtype=np.int32)
-            sums[start : start + some, 0] = good[chosen].sum(axis=1)
-            sums[start : start + some, 1] = bad[chosen].sum(axis=1)
+        from transforms.reliability import redraw_sweep  # compiled code: loaded where it pays
+
+        sums = redraw_sweep.redrawn(pairs, draws, seed_of(rng))
     with np.errstate(invalid="ignore"):
         shares = sums[:, 0] / sums.sum(axis=1)
     tail = (1 - level) / 2
     low, high = np.nanquantile(shares, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def seed_of(rng: np.random.Generator) -> int:
+    return int(rng.integers(0, 1 << 63))
+
+
+def redrawn(pairs: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """Sums of as many rows as there are, drawn again with replacement: draws by columns.
+
+    The twin of `redraw_sweep.redrawn`, which draws the same rows (splitmix64, Steele 2014).
+    """
+    nodes = len(pairs)
+    with np.errstate(over="ignore"):
+        step = np.arange(1, draws * nodes + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        z = np.uint64(seed) + step
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    top = (z ^ (z >> np.uint64(31))) >> np.uint64(32)
+    row = ((top * np.uint64(nodes)) >> np.uint64(32)).astype(np.int64)
+    return pairs[row].reshape(draws, nodes, 2).sum(axis=1)

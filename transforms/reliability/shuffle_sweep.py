@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 Placed = npt.NDArray[np.int32]
+ABREAST = 16
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -27,22 +28,38 @@ def own_pairs(node: Ints, since: Ints, nodes: int) -> Ints:
 
 @numba.njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
 def by_sweep(placed: Placed, node: Placed, since: Ints, own: Ints, domains: int) -> Ints:
-    """Pairs of different nodes, draws by domains."""
-    draws = len(placed)
+    """Pairs of different nodes, draws by domains.
+
+    Draws go side by side: one pass over the failures serves ABREAST of them, whose counts do not
+    wait for each other.
+    """
+    draws, nodes = placed.shape
     found = np.zeros((draws, domains), np.int64)
-    for d in numba.prange(draws):
-        homes, told = placed[d], found[d]
-        lately = np.zeros(domains, np.int64)
+    for chunk in numba.prange((draws + ABREAST - 1) // ABREAST):
+        start = chunk * ABREAST
+        some = min(ABREAST, draws - start)
+        homes = np.zeros((nodes, ABREAST), np.int32)
+        for d in range(some):
+            for n in range(nodes):
+                homes[n, d] = placed[start + d, n]
+        told = np.zeros((domains, ABREAST), np.int64)
+        lately = np.zeros((domains, ABREAST), np.int64)
         first = 0
         for f in range(len(node)):
             while first < since[f]:
-                lately[homes[node[first]]] -= 1
+                gone = homes[node[first]]
+                for d in range(ABREAST):
+                    lately[gone[d], d] -= 1
                 first += 1
-            home = homes[node[f]]
-            told[home] += lately[home]
-            lately[home] += 1
-        for n in range(len(own)):
-            told[homes[n]] -= own[n]
+            here = homes[node[f]]
+            for d in range(ABREAST):
+                told[here[d], d] += lately[here[d], d]
+                lately[here[d], d] += 1
+        for d in range(some):
+            for n in range(nodes):
+                told[homes[n, d], d] -= own[n]
+            for h in range(domains):
+                found[start + d, h] = told[h, d]
     return found
 
 

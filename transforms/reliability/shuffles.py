@@ -19,6 +19,10 @@ Ints = np.ndarray
 
 BLOCK = 200
 """Draws held at once."""
+ENOUGH = 40
+"""Draws as strange as the data after which it is dull for certain."""
+ENOUGH_OF_ONE = 10
+"""The same of a single domain, whose p is judged among hundreds."""
 FEW = 20_000_000
 """Pairs times draws up to which no compiled code is worth its loading."""
 LARGEST_TABLE = 300_000_000
@@ -117,7 +121,9 @@ def shuffled(
     Each node keeps its own times, so unequal rates and a fleet-wide burst do not count against a
     domain. `domain_p` is each domain's own p, to be judged together (`benjamini_hochberg`):
     domains of the same make-up are alike under the shuffle, so they share their draws, without
-    which no p could be small enough to stand out among hundreds.
+    which no p could be small enough to stand out among hundreds. Drawing stops before `draws` once
+    all domains together were as strange as what was seen ENOUGH times, and each alone
+    ENOUGH_OF_ONE times (Besag and Clifford 1991).
     """
     home = np.asarray(domain_of_node, np.int64)
     strata = np.zeros(len(home), np.int64) if stratum_of_node is None else stratum_of_node
@@ -128,21 +134,25 @@ def shuffled(
     alike, kinds = _alike(seats)
     ceiling = int(seen.max(initial=0)) + 1
     tally = np.zeros(kinds * (ceiling + 1), np.int64)
-    hits, total = 0, 0
-    for first in range(0, draws, BLOCK):
-        drawn = count(placements(seats, rng, min(BLOCK, draws - first)))
+    hits, total, made = 0, 0, 0
+    as_many = np.zeros((kinds, ceiling + 1), np.int64)
+    while made < draws and (
+        hits < ENOUGH or (as_many[alike, seen] < ENOUGH_OF_ONE)[seen > 0].any()
+    ):
+        drawn = count(placements(seats, rng, min(BLOCK, draws - made)))
+        made += len(drawn)
         sums = drawn.sum(axis=1)
         total += int(sums.sum())
         hits += int((sums >= seen.sum()).sum())
         cell = alike * (ceiling + 1) + np.minimum(drawn, ceiling)
         tally += np.bincount(cell.ravel(), minlength=len(tally))
-    as_many = np.cumsum(tally.reshape(kinds, -1)[:, ::-1], axis=1)[:, ::-1]
+        as_many = np.cumsum(tally.reshape(kinds, -1)[:, ::-1], axis=1)[:, ::-1]
     dependent, usual = dependence(seats, failures)
     back = np.argsort(failures.place)
     return CoFailure(
         pairs=int(seen.sum()),
-        usual=total / draws,
-        p=(1 + hits) / (draws + 1),
+        usual=total / max(made, 1),
+        p=(1 + hits) / (made + 1),
         domain_pairs=seen,
         domain_p=np.where(seen > 0, (1 + as_many[alike, seen]) / (1 + as_many[alike, 0]), 1.0),
         is_dependent=dependent[back],

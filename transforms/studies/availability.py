@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 
+from transforms.operating import stood
 from transforms.reliability.availability import (
     all_up,
     bootstrap_limits,
@@ -142,10 +143,9 @@ def _job_nodes(asked: Asked) -> int | None:
 
 def _placed(repairs: pl.DataFrame, exposure: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     """Repairs with the places of their node on the day they began; `hours` is null while open."""
-    keys = ["day", "cluster", "node"]
-    places = exposure.select(*keys, *PLACES[1:4]).unique(keys)
     lasted = (pl.col("up_again") - pl.col("down_from")).dt.total_milliseconds() / 3.6e6
-    return with_periods(repairs.join(places, on=keys), by).with_columns(hours=lasted)
+    placed = stood(repairs, exposure.with_columns(is_there=True), ("is_there", *PLACES[1:4]))
+    return with_periods(placed.filter("is_there"), by).with_columns(hours=lasted)
 
 
 def _summed(spans: pl.DataFrame, ended: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:

@@ -18,6 +18,7 @@ from transforms import eras
 from transforms.comparison import smallest_detectable_change
 from transforms.definitions import DefinedRate
 from transforms.mtbf import ALL
+from transforms.operating import stood
 from transforms.reliability.dispersion import rate_limits
 from transforms.studies.base import (
     Asked,
@@ -83,8 +84,7 @@ def compare(
     risk = at_risk(exposure, asked)
     if calendar is not None and asked.options.get("across_detectors") != "yes":
         _refuse_other_detectors(asked, sides, risk, calendar)
-    places = risk.select("day", "cluster", "node", *PLACES[1:4]).unique(["day", "cluster", "node"])
-    hits = counted(failures, asked).join(places, on=["day", "cluster", "node"], how="left")
+    hits = stood(counted(failures, asked), risk, PLACES[1:4])
     rows: list[tuple] = []
     told, phis = [], []
     for side in sides:

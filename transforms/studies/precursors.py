@@ -23,8 +23,8 @@ from transforms.mtbf import ALL
 from transforms.precursor_signs import foretelling, outside
 from transforms.reliability import precursors as d5
 from transforms.reliability.domains import benjamini_hochberg
-from transforms.studies.base import Asked, RefusalError, Study, at_risk, number
-from transforms.studies.watch import Watch, failures_of, watched
+from transforms.studies.base import Asked, RefusalError, Study, at_risk, node_days_of, number
+from transforms.studies.watch import Watch, failures_of, of_class, watched
 from transforms.tables import derived as d
 from transforms.tables import observed as o
 
@@ -82,21 +82,21 @@ def precursors(
     lead = number(asked, "lead", 0, 0, 100_000) / 1440
     at_risk(exposure, asked)
     watch = watched(exposure, fleet)
-    every = replace(asked, klass=ALL)
-    spells = failures_of(incidents, incident_members, every)
-    failed = watch.numbered(failures_of(incidents, incident_members, asked))
+    spells = failures_of(incidents, incident_members, replace(asked, klass=ALL))
+    failed = watch.numbered(of_class(spells, asked)).sort("number", "day")
     if failed.is_empty():
         raise RefusalError("no failure to foretell on the days asked")
-    told = foretelling(kernel_events, bmc_events, cluster_events, fleet)
-    signs = watch.numbered(outside(told, spells))
+    told = watch.numbered(foretelling(kernel_events, bmc_events, cluster_events, fleet))
+    told = told.select("number", "day", "at", pl.col("sign").cast(pl.Categorical)).unique()
+    signs = outside(told, watch.placed(spells))
     fn, ft = failed["number"].to_numpy(), failed["day"].to_numpy()
     rows = []
-    for (sign,), mine in signs.sort("sign", "number", "day").group_by("sign", maintain_order=True):
+    for (sign,), mine in signs.sort("number", "day").partition_by("sign", as_dict=True).items():
         seen = (mine["number"].to_numpy(), mine["day"].to_numpy(), fn, ft, watch.entry, watch.leave)
         found = d5.precursor(*seen, window, lead, asked.level)
         if found.alarms >= FEWEST_EPISODES:
             pooled = d5.adjusted(watch.stratum, *seen, window, asked.level)
-            rows.append((sign, mine.height, found, pooled))
+            rows.append((str(sign), mine.height, found, pooled))
     if not rows:
         raise RefusalError(
             f"no early sign has {FEWEST_EPISODES} episodes on the days asked, "
@@ -182,4 +182,8 @@ STUDY = Study(
         d.FLEET,
     ),
     by=precursors,
+    columns=lambda asked: {
+        **node_days_of(asked),
+        "kernel_events": {"cluster", "node", "observed_at", "kind", "code", "detail"},
+    },
 )

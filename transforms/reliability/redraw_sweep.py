@@ -1,0 +1,36 @@
+"""Drawing whole nodes again, compiled by numba on first use and kept on disk.
+
+A fleet's months by hall are hundreds of bootstraps of a thousand nodes and two thousand draws
+each: half a billion nodes drawn, one after the other, and none of them kept. `availability` holds
+the exact twin.
+"""
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+@numba.njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+def redrawn(pairs: Floats, draws: int, seed: int) -> Floats:
+    """Sums of as many rows of `pairs` as there are, drawn again: draws by 2.
+
+    The k-th row of all is drawn by the k-th number of a splitmix64, so that draws can be made in
+    any order; its upper half times the rows, cut down, is the row.
+    """
+    nodes = len(pairs)
+    sums = np.empty((draws, 2))
+    for d in numba.prange(draws):
+        z0 = np.uint64(seed) + np.uint64(d) * np.uint64(nodes) * np.uint64(0x9E3779B97F4A7C15)
+        good, bad = 0.0, 0.0
+        for _ in range(nodes):
+            z0 += np.uint64(0x9E3779B97F4A7C15)
+            z = (z0 ^ (z0 >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            top = (z ^ (z >> np.uint64(31))) >> np.uint64(32)
+            row = np.int64((top * np.uint64(nodes)) >> np.uint64(32))
+            good += pairs[row, 0]
+            bad += pairs[row, 1]
+        sums[d, 0], sums[d, 1] = good, bad
+    return sums
