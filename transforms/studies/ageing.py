@@ -104,38 +104,59 @@ def _weeks(asked: Asked, name: str, default: float) -> float:
 def _by_age(
     asked: Asked, incidents: pl.DataFrame, exposure: pl.DataFrame, fleet: pl.DataFrame
 ) -> tuple[pl.DataFrame, float]:
-    """Per node and day of age: age_days, node_days, failures; and node-days of unknown age."""
-    risk = at_risk(exposure, asked)
+    """Per `unit` (node) and day of age: age_days, node_days, failures; and node-days of unknown age.
+
+    Days and failures stand in rows of their own: every use adds them up.
+    """
+    served = at_risk(exposure, asked).filter(pl.col("node_days") > 0)
+    served = served.select("day", *ID, "node_days")
     klass = None if asked.klass == ALL else asked.klass
     events = instants(incidents, exposure, asked.definition, klass)
     if klass and events.is_empty():
         raise RefusalError(f"no failure of class {klass!r} counts in the days asked")
-    born = (
-        fleet.sort(*ID, "valid_from")
-        .with_columns(
-            is_new=(pl.col("valid_from") > pl.col("valid_to").shift(1)).over(ID).fill_null(True)
-        )
-        .filter("is_new")
-        .select(*ID, "valid_from", day=pl.col("valid_from").dt.date())
-        .sort("day")
-    )
     seen = events.group_by("day", *ID).agg(failures=pl.len().cast(pl.Int64))
-    cells = (
-        risk.select("day", *ID, "node_days")
-        .join(seen, on=["day", *ID], how="left")
-        .sort("day")
-        .join_asof(born.with_columns(born_on="day"), on="day", by=list(ID), check_sortedness=False)
-        .with_columns(
-            pl.col("failures").fill_null(0),
-            age_days=(pl.col("day") - pl.col("born_on")).dt.total_days(),
+    hits = served.drop("node_days").join(seen, on=["day", *ID])
+    born = _born(fleet)
+    days, failed = (_aged(rows, born) for rows in (served, hits))
+    unknown = float(days.filter(pl.col("age_days").is_null())["node_days"].sum())
+    cells = pl.concat([days, failed], how="diagonal").filter(pl.col("age_days").is_not_null())
+    if cells.is_empty():
+        raise RefusalError("no node's age is known: give an inventory with valid_from")
+    return cells.with_columns(pl.col("node_days", "failures").fill_null(0)), unknown
+
+
+def _born(fleet: pl.DataFrame) -> pl.DataFrame:
+    """One row per node and life: unit (a number per node), born_on, is_dated, lives of the node."""
+    is_new = (pl.col("valid_from") > pl.col("valid_to").shift(1)).over(ID).fill_null(True)
+    return (
+        fleet.sort(*ID, "valid_from")
+        .with_columns(is_new=is_new)
+        .filter("is_new")
+        .select(
+            *ID,
+            born_on=pl.col("valid_from").dt.date(),
+            is_dated=pl.col("valid_from") > ALWAYS,
+            lives=pl.len().over(ID),
+            unit=pl.struct(ID).rank("dense"),
         )
     )
-    is_aged = pl.col("age_days").is_not_null() & (pl.col("valid_from") > ALWAYS)
-    unknown = float(cells.filter(~is_aged.fill_null(False))["node_days"].sum())
-    aged = cells.filter(is_aged, pl.col("node_days") > 0)
-    if aged.is_empty():
-        raise RefusalError("no node's age is known: give an inventory with valid_from")
-    return aged.select(*ID, "age_days", "node_days", "failures"), unknown
+
+
+def _aged(rows: pl.DataFrame, born: pl.DataFrame) -> pl.DataFrame:
+    """`rows` (day, node) with `unit` and `age_days` in place of them; null where nobody knows."""
+    once, again = (born.filter(pl.col("lives") == 1), born.filter(pl.col("lives") > 1))
+    settled = rows.join(once, on=ID, how="left")
+    if again.height:
+        settled = rows.join(again, on=ID, how="anti").join(once, on=ID, how="left")
+        reborn = rows.join(again, on=ID, how="semi").sort("day").join_asof(
+            again.with_columns(day="born_on").sort("day"), on="day", by=list(ID), check_sortedness=False
+        )  # fmt: skip
+        settled = pl.concat([settled, reborn.select(settled.columns)])
+    is_known = pl.col("is_dated") & (pl.col("born_on") <= pl.col("day"))
+    age = (pl.col("day") - pl.col("born_on")).dt.total_days()
+    return settled.with_columns(age_days=pl.when(is_known).then(age)).drop(
+        "day", *ID, "born_on", "is_dated", "lives"
+    )
 
 
 def _between(cells: pl.DataFrame, lo: float, hi: float) -> pl.DataFrame:
@@ -151,7 +172,8 @@ def _phi(cells: pl.DataFrame, asked: Asked) -> tuple[float | None, str]:
     """Variation between nodes about their common rate."""
     if cells["failures"].sum() < FEWEST_FOR_PHI:
         return None, "too few to tell"
-    nodes = cells.group_by(ID).agg(pl.col("failures", "node_days").sum()).sort(ID)
+    nodes = cells.group_by("unit").agg(pl.col("failures", "node_days").sum()).sort("unit")
+    nodes = nodes.filter(pl.col("node_days") > 0)
     counts, days = nodes["failures"].to_numpy(), nodes["node_days"].to_numpy()
     found = scatter_of(counts, days, np.random.default_rng(asked.seed))
     if math.isnan(found.phi):

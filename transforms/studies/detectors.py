@@ -79,16 +79,17 @@ def detectors(
             "ingest their records"
         )
     failed = watch.numbered(failures_of(incidents, incident_members, asked))
-    stopped = incidents.filter(pl.col("interrupts") > 0)["incident"]
+    stopped = incidents.filter(pl.col("interrupts") > 0).select("incident")
+    told = incident_members.select("incident", pl.col("source_table").cast(pl.String))
+    told = told.filter(pl.col("source_table").is_in(WITNESSES))
+    told = told.join(failed.select("incident"), on="incident", how="semi").unique()
     rows = []
     for (reporter, own), mine in alarms.sort("reporter", "number", "day").group_by(
         "reporter", "own", maintain_order=True
     ):
-        others = incident_members.filter(
-            pl.col("source_table").cast(pl.String).is_in([w for w in WITNESSES if w != own])
-        )
-        is_seen = pl.col("incident").is_in(pl.concat([stopped, others["incident"]]).implode())
-        rows.append(_row(str(reporter), mine, failed.filter(is_seen), watch, window, late, asked))
+        others = told.filter(pl.col("source_table") != own).select("incident")
+        seen = failed.join(pl.concat([stopped, others]), on="incident", how="semi")
+        rows.append(_row(str(reporter), mine, seen, watch, window, late, asked))
     return pl.DataFrame(rows, schema=ANSWER).with_columns(
         window_hours=pl.lit(24 * window),
         late_minutes=pl.lit(1440 * late),
