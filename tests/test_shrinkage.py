@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
-from scipy import stats
 
+from transforms.comparison import surprise
+from transforms.mtbf import rate
 from transforms.projection import implied_rate, job_mttf_hours, next_count, project
+from transforms.reliability.dispersion import dispersion
 from transforms.shrinkage import (
     Prior,
     fit,
@@ -52,6 +54,7 @@ def test_x8_a_unit_is_drawn_towards_its_fleet(golden):
     x, prior = golden["X8_gamma_poisson"], Prior(2, 300)
     found = posterior(prior, 4, 28)
     assert 1000 * prior.mean == close(x["fleet"])
+    assert rate(4, 28).per_1000_node_days == close(x["raw"])
     assert found.mean == close(x["post_mean"])
     assert found.surely == close(x["post_lo5"])
     assert found.p_above == close(x["p_gt_3x"])
@@ -62,6 +65,10 @@ def test_x8b_the_prior_is_fitted_to_the_fleet(golden):
     x = golden["X8b_eb_fit"]
     counts = np.repeat([0, 1, 2, 3, 5, 8], [70, 20, 5, 2, 2, 1]).astype(float)
     days = np.full(100, 28.0)
+    seen = (len(counts), counts.sum(), counts.mean(), counts.var(ddof=1))
+    assert seen == close(tuple(x[name] for name in ("n", "total", "mean", "var")))
+    assert rate(54, 2800).per_1000_node_days == close(x["fleet_per1000"])
+    assert dispersion(counts).phi == close(x["dispersion"])
     rough = moments(counts, 28.0)
     assert rough == Prior(close(x["mom_alpha"]), close(x["mom_beta"]))
     found = fit(counts, days)
@@ -76,7 +83,9 @@ def test_x8b_the_prior_is_fitted_to_the_fleet(golden):
 
 def test_x8c_poisson_tails_of_a_single_node(golden):
     x = golden["X8c_poisson_test"]
-    tails = stats.poisson.sf(np.array([2, 3, 5, 8]) - 1, 0.54)
+    assert rate(54, 2800).per_1000_node_days * 28 / 1000 == close(x["expected"])
+    tails = np.array([surprise(count, x["expected"]) for count in (2, 3, 5, 8)])
+    assert (tails < x["bonferroni_cut"]).tolist() == [False, False, True, True]
     assert tails == close([x["p2"], x["p3"], x["p5"], x["p8"]])
 
 
