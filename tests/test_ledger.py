@@ -178,18 +178,22 @@ class TestMethodsExamples:
         assert money.implied_price_per_gpu_hour(1.25e9, 100_000, 730.5) == pytest.approx(
             want["per_gpu_hour_730"], rel=1e-12
         )
-        assert money.cost_of_lost_goodput(1.25e9, 0.99) == pytest.approx(want["one_point"])
-        assert money.cost_of_lost_goodput(1.25e9, 0.44) == pytest.approx(want["lost_44"])
+        assert money.cost_of_lost_goodput(1.25e9, 0.99) == pytest.approx(
+            want["one_point"], rel=1e-9
+        )
+        assert money.cost_of_lost_goodput(1.25e9, 0.44) == pytest.approx(want["lost_44"], rel=1e-9)
         assert money.cost_of_standstill(100_000, 1, price) == pytest.approx(
-            want["per_minute_fleet"]
+            want["per_minute_fleet"], rel=1e-9
         )
         assert money.cost_of_standstill(100_000, 15, price) == pytest.approx(
-            want["interruption_10min_rework5"]
+            want["interruption_10min_rework5"], rel=1e-9
         )
         half_an_hour = 100_000 * 30 * 60 * MS
         assert money.gpu_hours(half_an_hour) == hang["timeout30"]
-        assert money.cost(half_an_hour, 17.36) == pytest.approx(hang["cost"])
-        assert money.cost_of_standstill(100_000, 0.5, 17.36) == pytest.approx(hang["detect30s"])
+        assert money.cost(half_an_hour, 17.36) == pytest.approx(hang["cost"], rel=1e-9)
+        assert money.cost_of_standstill(100_000, 0.5, 17.36) == pytest.approx(
+            hang["detect30s"], rel=1e-9
+        )
 
 
 def run(attempts, horizon=None, **given):

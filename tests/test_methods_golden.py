@@ -1,6 +1,8 @@
 """Worked examples of the methods, through our public functions, to 1e-9."""
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 
@@ -123,3 +125,18 @@ def test_x42_a_job_meets_a_failure(golden):
 def test_x34_model_flops_utilisation(golden):
     x = golden["X34_mfu"]
     assert close(readouts.mfu(405e9, x["tokens_per_s"], 16_384, 989e12), x["mfu"])
+
+
+OF_GOODPUT = (
+    *("X18_money", "X19_identity", "X19b_straggler", "X34_mfu", "X36_hang", "X37_google_runtime"),
+    *("X38_goodput_loss", "X44_boundary", "X47_slowest"),
+)
+
+
+@pytest.mark.parametrize("key", OF_GOODPUT)
+def test_every_example_of_goodput_is_held_by_a_test(golden, key):
+    """Section 4 of the methods and what it needs of others: each value is asked for somewhere."""
+    assert key in golden
+    asked = re.compile(rf'golden\["{key}"\]')
+    texts = [path.read_text() for path in Path(__file__).parent.glob("test_*.py")]
+    assert any(asked.search(text) for text in texts)

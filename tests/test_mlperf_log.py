@@ -59,3 +59,18 @@ def test_four_fifths_of_the_job_are_start_up(shared_data, tmp_path):
     assert dict(leaves.rows())["init"] / run["wall_gpu_ms"] == pytest.approx(0.806, abs=5e-4)
     assert run["goodput"] == pytest.approx(0.1795, abs=5e-5)
     assert run["coverage"] > 0.9998
+    minutes = {leaf: ms / run["gpus"] / 60_000 for leaf, ms in leaves.rows()}
+    (start,) = warehouse.query(
+        lake,
+        """
+        SELECT
+            epoch(began - first_started) / 60 AS launch,
+            epoch(ended - began) / 60 AS told
+        FROM run_marks, run_goodput
+        WHERE kind = 'init'
+        """,
+    ).to_dicts()
+    assert 13.7 <= start["told"] <= 13.9
+    # Records that come before init_start are of the same start-up.
+    assert minutes["init"] == pytest.approx(start["launch"] + start["told"], abs=0.003)
+    assert sum(minutes.values()) - minutes["init"] == pytest.approx(3.451, abs=0.003)
