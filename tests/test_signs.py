@@ -5,6 +5,7 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 import pytest
+from lakes import rows
 from test_causes import T0, asked, exposure, failed, fleet
 
 from transforms.catalogue import explain, may_foretell, sxid_frame, xid_frame
@@ -14,6 +15,7 @@ from transforms.studies.detectors import detectors
 from transforms.studies.precursors import precursors
 from transforms.tables import derived as d
 from transforms.tables import observed as o
+from transforms.tables.hourly import SAMPLE_SIGNALS
 
 DAY = 86_400
 THERE = fleet(nodes=80)
@@ -55,7 +57,11 @@ def drains(*spells) -> pl.DataFrame:
     return pl.DataFrame(full, schema=o.NODE_STATES.dtypes)
 
 
-EMPTY = {"bmc_events": o.BMC_EVENTS.empty(), "cluster_events": o.CLUSTER_EVENTS.empty()}
+EMPTY = {
+    "bmc_events": o.BMC_EVENTS.empty(),
+    "cluster_events": o.CLUSTER_EVENTS.empty(),
+    "sample_signals": SAMPLE_SIGNALS.empty(),
+}
 PLACE = {"exposure": WATCHED, "fleet": THERE}
 
 
@@ -90,6 +96,32 @@ def test_a_sign_that_foretells_is_told_with_its_lead_and_its_price():
     assert row["failures"] + row["failures_without"] == len(hits) - sum(at + DAY > 56 * DAY for at, _ in remaps[:40])  # fmt: skip
     assert row["node_days"] + row["node_days_without"] == 80 * 56
     assert row["alarms_per_node_month"] == pytest.approx(row["episodes"] / (80 * 56) * 30.4375)
+
+
+def signals(*events) -> pl.DataFrame:
+    """Events are (seconds, node, kind, whether it went on from before)."""
+    told = [
+        {"cluster": "c", "node": f"n{node}", "kind": kind, "device": "GPU-a", "is_continued": on}
+        | {"metric": "m", "began": T0 + timedelta(seconds=float(s))}
+        for s, node, kind, on in events
+    ]
+    return rows(SAMPLE_SIGNALS, *told)
+
+
+def test_what_samples_show_foretells_by_its_episodes_and_xids_are_the_logs_business():
+    hot = [(k * 3 * DAY, k, "thermal_slowdown", False) for k in range(10)]
+    still_hot = [(at + 3600, node, kind, True) for at, node, kind, _ in hot]
+    xids = [(at, node, "xid", False) for at, node, *_ in hot]
+    found = precursors(
+        asked(),
+        kernel_events=kernel(),
+        **EMPTY | {"sample_signals": signals(*hot, *still_hot, *xids)},
+        **failed(*[(at + 2 * 3600, node) for at, node, *_ in hot]),
+        **PLACE,
+    )
+    (row,) = found.to_dicts()
+    assert (row["sign"], row["signs"], row["failures"]) == ("samples: thermal_slowdown", 10, 10)
+    assert row["lead_hours_median"] == pytest.approx(2)
 
 
 def test_signs_without_a_link_to_failures_are_told_no_oftener_than_promised():

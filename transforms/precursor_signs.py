@@ -5,6 +5,7 @@ edac: DIMM                            a kernel record without a number
 report: GPU, thermal / power capping  a health agent's word
 board: Host, PSU / chassis / fan / BMC  a board controller's
 link_down: NIC                        no precursor by itself: one loss of a link may be a flap
+samples: thermal_slowdown             an episode that samples show; Xids of samples are left to the logs
 """
 
 import polars as pl
@@ -20,6 +21,7 @@ def foretelling(
     kernel_events: pl.DataFrame,
     bmc_events: pl.DataFrame,
     cluster_events: pl.DataFrame,
+    sample_signals: pl.DataFrame,
     fleet: pl.DataFrame,
 ) -> pl.DataFrame:
     """cluster, node, at, sign of every early sign that names its node; told twice, it is there twice."""
@@ -31,7 +33,7 @@ def foretelling(
         (agent_reports(place(cluster_events, fleet)), "report"),
         (board_reports(place(bmc_events, fleet)), "board"),
     )
-    rows = []
+    rows = [_sampled(place(sample_signals, fleet))]
     for events, speaker in parts:
         if "name" not in events.columns:
             events = events.with_columns(name=pl.lit(None, pl.String))
@@ -49,6 +51,14 @@ def foretelling(
             )
         )
     return pl.concat(rows)
+
+
+def _sampled(signals: pl.DataFrame) -> pl.DataFrame:
+    """The begin of every episode that samples show: a state that goes on is no further sign."""
+    kind = pl.col("kind").cast(pl.String)
+    return signals.filter(~pl.col("is_continued"), kind != "xid", pl.col("node") != "").select(
+        "cluster", "node", pl.col("began").alias("at"), sign=pl.format("samples: {}", kind)
+    )
 
 
 def _name() -> pl.Expr:

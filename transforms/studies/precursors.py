@@ -27,6 +27,7 @@ from transforms.studies.base import Asked, RefusalError, Study, at_risk, node_da
 from transforms.studies.watch import Watch, failures_of, of_class, watched
 from transforms.tables import derived as d
 from transforms.tables import observed as o
+from transforms.tables.hourly import SAMPLE_SIGNALS
 
 FALSE_SHARE = 0.1
 FEWEST_EPISODES = 5
@@ -67,6 +68,7 @@ def precursors(
     kernel_events: pl.DataFrame,
     bmc_events: pl.DataFrame,
     cluster_events: pl.DataFrame,
+    sample_signals: pl.DataFrame,
     incidents: pl.DataFrame,
     incident_members: pl.DataFrame,
     exposure: pl.DataFrame,
@@ -86,7 +88,9 @@ def precursors(
     failed = watch.numbered(of_class(spells, asked)).sort("number", "day")
     if failed.is_empty():
         raise RefusalError("no failure to foretell on the days asked")
-    told = watch.numbered(foretelling(kernel_events, bmc_events, cluster_events, fleet))
+    told = watch.numbered(
+        foretelling(kernel_events, bmc_events, cluster_events, sample_signals, fleet)
+    )
     told = told.select("number", "day", "at", pl.col("sign").cast(pl.Categorical)).unique()
     signs = outside(told, watch.placed(spells))
     fn, ft = failed["number"].to_numpy(), failed["day"].to_numpy()
@@ -176,6 +180,7 @@ STUDY = Study(
         o.KERNEL_EVENTS,
         o.BMC_EVENTS,
         o.CLUSTER_EVENTS,
+        SAMPLE_SIGNALS,
         d.INCIDENTS,
         d.INCIDENT_MEMBERS,
         d.EXPOSURE,
