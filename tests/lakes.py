@@ -53,6 +53,8 @@ def rows(table: Table, *said: dict[str, Any]) -> pl.DataFrame:
     """Rows of `table` that say `said`; what they leave out is null, or f and 1 for file and line."""
     cited = {"file": "f", "line_no": 1} if "line_no" in table.dtypes else {}
     full = [dict.fromkeys(table.dtypes) | cited | row for row in said]
+    if not full:
+        return table.empty()
     return table.conform(pl.DataFrame(full, schema_overrides=table.dtypes))
 
 

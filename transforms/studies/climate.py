@@ -1,0 +1,157 @@
+"""Do halls fail more when they are warm (D-9): failures of a hall's day against its temperature then
+and up to three days before.
+
+Within each hall, warm days are set against its own cool ones: a hall of older nodes that is also
+warmer is no evidence. Errors are clustered by hall and week, for weather and trouble both last
+longer than a day. The lags are judged together (Benjamini-Hochberg, one false in ten). A ratio is
+the rate a degree warmer over the rate now; it says what goes together, not what causes what.
+"""
+
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from transforms.reliability.domains import benjamini_hochberg
+from transforms.reliability.regression import poisson
+from transforms.studies.base import (
+    Asked,
+    RefusalError,
+    Study,
+    at_risk,
+    counted,
+    node_days_of,
+    watched_enough,
+)
+from transforms.tables import derived as d
+from transforms.tables.hourly import NODE_HOURLY
+
+HALL_DAY = ["cluster", "hall", "day"]
+LAGS = range(4)
+FEWEST = 10
+"""Failures below which nothing is regressed (R-9's minimum for a fit)."""
+FEW_BLOCKS = 30
+"""Hall-weeks below which cluster-robust errors are too small."""
+LEAST_RANGE = 1.0
+"""Degrees over which some hall has to vary."""
+USUAL = ("board_inlet_temp_c", "gpu_temp_c")
+FALSE_SHARE = 0.1
+
+
+def climate(
+    asked: Asked, *, node_hourly: pl.DataFrame, failures: pl.DataFrame, exposure: pl.DataFrame
+) -> pl.DataFrame:
+    """One row per lag of 0 to 3 days: how the failure rate goes with the hall's temperature.
+
+    Option `metric`: a temperature of node_hourly; by default the air that comes in, else the
+    GPUs'. Columns: metric, lag_days, halls, hall_days, failures, node_days, coolest, warmest (C),
+    ratio_per_degree with _lo and _hi, p, q, verdict, phi, assumption, clock, definition, counted.
+    """
+    metric, warmth = _warmth(asked, node_hourly, exposure)
+    risk = at_risk(exposure, asked).filter(pl.col("node_days") > 0)
+    watched_enough(risk, "the fleet")
+    hits = counted(failures, asked).group_by("cluster", "node", "day")
+    seen = risk.select("cluster", "node", "day", "hall", "node_days").join(
+        hits.agg(pl.col("failures").cast(pl.Int64).sum()), on=["cluster", "node", "day"], how="left"
+    )
+    days = seen.group_by(HALL_DAY).agg(
+        pl.col("node_days").sum(), pl.col("failures").fill_null(0).sum()
+    )
+    rows = [_lagged(days, warmth, lag, asked) for lag in LAGS]
+    told = pl.DataFrame(rows)
+    q = stats.false_discovery_control(told["p"].to_numpy())
+    stands_out = pl.Series(benjamini_hochberg(told["p"].to_list(), FALSE_SHARE))
+    up, down = pl.col("ratio_per_degree_lo") > 1, pl.col("ratio_per_degree_hi") < 1
+    return told.select(
+        pl.lit(metric).alias("metric"),
+        pl.exclude("phi", "assumption"),
+        pl.Series("q", q),
+        pl.when(stands_out & up)
+        .then(pl.lit("fails more when warm"))
+        .when(stands_out & down)
+        .then(pl.lit("fails less when warm"))
+        .otherwise(pl.lit("no evidence of a difference"))
+        .alias("verdict"),
+        "phi",
+        "assumption",
+        clock=pl.lit(asked.clock),
+        definition=pl.lit(asked.definition),
+        counted=pl.lit(asked.klass),
+    )
+
+
+def _warmth(
+    asked: Asked, node_hourly: pl.DataFrame, exposure: pl.DataFrame
+) -> tuple[str, pl.DataFrame]:
+    """The metric chosen, and its mean of every hall's day: cluster, hall, day, warmth."""
+    known = node_hourly.filter(pl.col("metric").str.ends_with("_c"), pl.col("mean").is_not_null())
+    there = sorted(known["metric"].unique())
+    named = asked.options.get("metric", "")
+    chosen = [name for name in ([named] if named else USUAL) if name in there]
+    if not chosen:
+        raise RefusalError(
+            f"no temperature {named or ' or '.join(USUAL)} was sampled: "
+            f"there are {', '.join(there) or 'none'}"
+        )
+    halls = exposure.select("cluster", "node", "day", "hall")
+    hours = known.filter(pl.col("metric") == chosen[0]).select(
+        "cluster", "node", "mean", "samples", day=pl.col("hour_at").dt.date()
+    )
+    rows = hours.join(halls, on=["cluster", "node", "day"]).group_by(HALL_DAY)
+    weight = pl.col("samples").cast(pl.Float64)
+    return chosen[0], rows.agg(warmth=(pl.col("mean") * weight).sum() / weight.sum())
+
+
+def _lagged(days: pl.DataFrame, warmth: pl.DataFrame, lag: int, asked: Asked) -> dict[str, object]:
+    earlier = warmth.with_columns(pl.col("day") + timedelta(days=lag))
+    rows = days.join(earlier, on=HALL_DAY).sort(HALL_DAY)
+    hall = pl.struct("cluster", "hall")
+    # A hall without a failure says nothing of what goes with its failures.
+    rows = rows.filter(pl.col("failures").sum().over("cluster", "hall") > 0)
+    total = int(rows["failures"].sum())
+    spread = rows.group_by("cluster", "hall").agg(pl.col("warmth").max() - pl.col("warmth").min())
+    if total < FEWEST:
+        raise RefusalError(
+            f"{total} failures on days with a temperature {lag} days before, and {FEWEST} "
+            "are needed: ask for more days"
+        )
+    if not (spread["warmth"] >= LEAST_RANGE).any():
+        raise RefusalError(f"no hall's days differ by {LEAST_RANGE:g} C: nothing to compare")
+    number = rows.select(hall.rank("dense") - 1).to_series().to_numpy().astype(int)
+    levels = np.eye(number.max() + 1)[number]
+    week = rows.select(pl.struct("cluster", "hall", pl.col("day").dt.truncate("1w")).rank("dense"))
+    block = week.to_series().to_numpy()
+    columns = np.column_stack([rows["warmth"].to_numpy() - rows["warmth"].mean(), levels])
+    names = ("warmth", *(f"hall {k}" for k in range(levels.shape[1])))
+    y, e = rows["failures"].to_numpy().astype(float), rows["node_days"].to_numpy()
+    found = poisson(y, e, columns, names, block, asked.level)
+    mean = e * np.exp(columns @ found.coefficients)
+    blocks = len(np.unique(block))
+    return {
+        "lag_days": lag,
+        "halls": levels.shape[1],
+        "hall_days": rows.height,
+        "failures": total,
+        "node_days": float(e.sum()),
+        "coolest": float(rows["warmth"].min()),  # type: ignore[arg-type]
+        "warmest": float(rows["warmth"].max()),  # type: ignore[arg-type]
+        "ratio_per_degree": float(found.ratio[0]),
+        "ratio_per_degree_lo": float(found.ratio_lo[0]),
+        "ratio_per_degree_hi": float(found.ratio_hi[0]),
+        "p": float(found.p[0]),
+        "phi": float(((y - mean) ** 2 / mean).sum() / max(len(y) - len(names), 1)),
+        "assumption": "held" if blocks >= FEW_BLOCKS else f"{blocks} hall-weeks: limits too narrow",
+    }
+
+
+STUDY = Study(
+    name="climate",
+    title="Whether halls fail more when they are warm, up to three days later",
+    reads=(NODE_HOURLY, d.FAILURES, d.EXPOSURE),
+    by=climate,
+    columns=lambda asked: {
+        **node_days_of(asked, "hall", "wall_ms", "unobserved_ms"),
+        "node_hourly": {"cluster", "metric", "node", "hour_at", "mean", "samples"},
+    },
+)
