@@ -15,6 +15,7 @@ from flows import (
     cli_causes,
     cli_fleet,
     cli_lives,
+    cli_machines,
     cli_nodes,
     cli_runs,
     cli_studies,
@@ -254,6 +255,7 @@ def schedule(
 
 cli_studies.register(app)
 cli_causes.register(app)
+cli_machines.register(app)
 cli_lives.register(app)
 cli_nodes.register(app)
 cli_fleet.register(app)

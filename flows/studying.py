@@ -11,6 +11,7 @@ from flows.errors import CallError, DataError
 from flows.lake import Lake
 from transforms.contract import Table
 from transforms.studies import BY_NAME, Asked, RefusalError
+from transforms.tables.derived import EXPOSURE
 
 Held = dict[tuple[str, datetime | None, datetime | None], pl.DataFrame]
 
@@ -37,7 +38,9 @@ def frames_of(
         )
         for table in study.reads
     }
-    if all(frame.is_empty() for frame in frames.values()):
+    is_empty = all(frame.is_empty() for frame in frames.values())
+    # Where all was derived, the study says best what is missing.
+    if is_empty and not lake.files(EXPOSURE):
         raise DataError(f"{root}: nothing derived for these days. Run `faultledger derive`.")
     lists = {"calendar": settings.calendar_rows, "prices": settings.price_rows}
     return frames | {need: lists[need](settings.load(root)) for need in study.needs}

@@ -102,3 +102,27 @@ def test_a_calendar_that_cannot_be_meant_is_refused(tmp_path, entry, reason):
     (tmp_path / "settings.toml").write_text(f"[[calendar]]\n{entry}\n")
     with pytest.raises(settings.SettingsError, match=reason):
         settings.load(tmp_path)
+
+
+def test_the_planted_slow_hours_are_found_with_their_size(ask):
+    """The simulator slows every step of three hours by 1.22; the run stopped twice in them."""
+    spells = ask("slow", "pretrain-70b")
+    assert len(spells) == 2
+    for spell in spells:
+        assert spell["slowdown_lo"] < 1.22 < spell["slowdown_hi"]
+        assert spell["verdict"] == "no node shows a cause"
+        lost = spell["steps"] * (spell["slow_s"] - spell["usual_s"]) * spell["gpus"] / 3600
+        assert spell["gpu_hours_lost"] == pytest.approx(lost, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("study", "why"),
+    [
+        ("excursions", "no GPU was sampled"),
+        ("fabric", "no link was sampled"),
+        ("climate", "no temperature board_inlet_temp_c or gpu_temp_c was sampled"),
+        ("sdc", "no screen for silent corruption"),
+    ],
+)
+def test_what_no_file_tells_is_refused_with_what_to_bring(ask, study, why):
+    assert why in ask(study, code=2)[0]["error"]

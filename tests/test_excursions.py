@@ -103,14 +103,14 @@ def weather(rng, swing=4.0) -> np.ndarray:
     return np.stack([20 + waves, 25 + waves])
 
 
-def climates(by_hall: np.ndarray, hits: list[tuple], **options) -> list[dict]:
+def climates(by_hall: np.ndarray, hits: list[tuple], days=DAYS, **options) -> list[dict]:
     halls = THERE.select("node", hall=pl.col("hall").str.slice(1).cast(pl.Int64)).to_dicts()
     hours = [
         {"cluster": "c", "metric": "board_inlet_temp_c", "node": one["node"], "devices": 1}
         | {"hour_at": T0 + timedelta(days=k), "samples": 60, "mean": float(by_hall[one["hall"], k])}
         | {"covered_ms": 0, "resets": 0, "is_lower_bound": False}
         for one in halls
-        for k in range(DAYS)
+        for k in range(days)
     ]
     told = [
         {"day": FIRST + timedelta(days=int(at)), "cluster": "c", "node": f"n{node}", "class": "GPU"}
@@ -168,5 +168,7 @@ def test_halls_without_weather_or_failures_are_refused():
         climates(flat, drawn(rng, np.full((2, DAYS), 0.1)))
     with pytest.raises(RefusalError, match="2 failures"):
         climates(weather(rng), [(20, 1), (30, 9)])
+    with pytest.raises(RefusalError, match="of 4 hall-weeks, and 10 are needed"):
+        climates(weather(rng), drawn(rng, np.full((2, DAYS), 0.5)), days=14)
     with pytest.raises(RefusalError, match="there are board_inlet_temp_c"):
         climates(weather(rng), [(20, 1)], metric="gpu_temp_c")

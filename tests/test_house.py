@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "flows/cli_nodes.py": {"cyclopts", "flows"},
     "flows/cli_studies.py": {"cyclopts", "flows", "transforms"},
     "flows/cli_causes.py": {"cyclopts", "flows"},
+    "flows/cli_machines.py": {"cyclopts", "flows"},
     "flows/cli_lives.py": {"cyclopts", "flows", "transforms"},
     "flows/cli_fleet.py": {"cyclopts", "flows"},
     "flows/cli_runs.py": {"cyclopts", "flows"},

@@ -31,8 +31,8 @@ HALL_DAY = ["cluster", "hall", "day"]
 LAGS = range(4)
 FEWEST = 10
 """Failures below which nothing is regressed (R-9's minimum for a fit)."""
-FEW_BLOCKS = 30
-"""Hall-weeks below which cluster-robust errors are too small."""
+LEAST_BLOCKS, FEW_BLOCKS = 10, 30
+"""Hall-weeks below which cluster-robust errors say nothing, and below which they are too small."""
 LEAST_RANGE = 1.0
 """Degrees over which some hall has to vary."""
 USUAL = ("board_inlet_temp_c", "gpu_temp_c")
@@ -42,7 +42,7 @@ FALSE_SHARE = 0.1
 def climate(
     asked: Asked, *, node_hourly: pl.DataFrame, failures: pl.DataFrame, exposure: pl.DataFrame
 ) -> pl.DataFrame:
-    """One row per lag of 0 to 3 days: how the failure rate goes with the hall's temperature.
+    """One row per lag of 0 to 3 days that ten failures tell of: how the rate goes with the warmth.
 
     Option `metric`: a temperature of node_hourly; by default the air that comes in, else the
     GPUs'. Columns: metric, lag_days, halls, hall_days, failures, node_days, coolest, warmest (C),
@@ -58,8 +58,15 @@ def climate(
     days = seen.group_by(HALL_DAY).agg(
         pl.col("node_days").sum(), pl.col("failures").fill_null(0).sum()
     )
-    rows = [_lagged(days, warmth, lag, asked) for lag in LAGS]
-    told = pl.DataFrame(rows)
+    pairs = {lag: _paired(days, warmth, lag) for lag in LAGS}
+    enough = {lag: rows for lag, rows in pairs.items() if rows["failures"].sum() >= FEWEST}
+    if not enough:
+        most = max(int(rows["failures"].sum()) for rows in pairs.values())
+        raise RefusalError(
+            f"{most} failures on days whose temperature is known, and {FEWEST} are needed: "
+            "ask for more days"
+        )
+    told = pl.DataFrame([_lagged(rows, lag, asked) for lag, rows in enough.items()])
     q = stats.false_discovery_control(told["p"].to_numpy())
     stands_out = pl.Series(benjamini_hochberg(told["p"].to_list(), FALSE_SHARE))
     up, down = pl.col("ratio_per_degree_lo") > 1, pl.col("ratio_per_degree_hi") < 1
@@ -103,36 +110,37 @@ def _warmth(
     return chosen[0], rows.agg(warmth=(pl.col("mean") * weight).sum() / weight.sum())
 
 
-def _lagged(days: pl.DataFrame, warmth: pl.DataFrame, lag: int, asked: Asked) -> dict[str, object]:
+def _paired(days: pl.DataFrame, warmth: pl.DataFrame, lag: int) -> pl.DataFrame:
+    """Each hall's day with its warmth `lag` days before, of halls with a failure: others say nothing
+    of what goes with failures."""
     earlier = warmth.with_columns(pl.col("day") + timedelta(days=lag))
     rows = days.join(earlier, on=HALL_DAY).sort(HALL_DAY)
+    return rows.filter(pl.col("failures").sum().over("cluster", "hall") > 0)
+
+
+def _lagged(rows: pl.DataFrame, lag: int, asked: Asked) -> dict[str, object]:
     hall = pl.struct("cluster", "hall")
-    # A hall without a failure says nothing of what goes with its failures.
-    rows = rows.filter(pl.col("failures").sum().over("cluster", "hall") > 0)
-    total = int(rows["failures"].sum())
     spread = rows.group_by("cluster", "hall").agg(pl.col("warmth").max() - pl.col("warmth").min())
-    if total < FEWEST:
-        raise RefusalError(
-            f"{total} failures on days with a temperature {lag} days before, and {FEWEST} "
-            "are needed: ask for more days"
-        )
     if not (spread["warmth"] >= LEAST_RANGE).any():
         raise RefusalError(f"no hall's days differ by {LEAST_RANGE:g} C: nothing to compare")
     number = rows.select(hall.rank("dense") - 1).to_series().to_numpy().astype(int)
     levels = np.eye(number.max() + 1)[number]
     week = rows.select(pl.struct("cluster", "hall", pl.col("day").dt.truncate("1w")).rank("dense"))
     block = week.to_series().to_numpy()
+    if (blocks := len(np.unique(block))) < LEAST_BLOCKS:
+        raise RefusalError(
+            f"temperatures of {blocks} hall-weeks, and {LEAST_BLOCKS} are needed: ask for more days"
+        )
     columns = np.column_stack([rows["warmth"].to_numpy() - rows["warmth"].mean(), levels])
     names = ("warmth", *(f"hall {k}" for k in range(levels.shape[1])))
     y, e = rows["failures"].to_numpy().astype(float), rows["node_days"].to_numpy()
     found = poisson(y, e, columns, names, block, asked.level)
     mean = e * np.exp(columns @ found.coefficients)
-    blocks = len(np.unique(block))
     return {
         "lag_days": lag,
         "halls": levels.shape[1],
         "hall_days": rows.height,
-        "failures": total,
+        "failures": int(rows["failures"].sum()),
         "node_days": float(e.sum()),
         "coolest": float(rows["warmth"].min()),  # type: ignore[arg-type]
         "warmest": float(rows["warmth"].max()),  # type: ignore[arg-type]

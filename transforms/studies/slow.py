@@ -30,7 +30,7 @@ SLOWS = (
 )
 SHOWN = 3
 
-ANSWER = {
+ANSWER: dict[str, type[pl.DataType] | pl.DataType] = {
     "cluster": pl.String,
     "run": pl.String,
     "job_id": pl.String,
