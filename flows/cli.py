@@ -14,6 +14,7 @@ from flows import (
     cli_about,
     cli_causes,
     cli_fleet,
+    cli_lake,
     cli_lives,
     cli_machines,
     cli_nodes,
@@ -233,26 +234,6 @@ def check(*, lake: Lake = Path("lake")) -> int:
     return verbs.check(lake)
 
 
-@app.command
-def schedule(
-    inbox: Annotated[list[Path], Parameter(help="Folders to ingest.")],
-    /,
-    *,
-    lake: Lake = Path("lake"),
-) -> int:
-    """Serve the flows: ingest and derive every hour, report when a week closes.
-
-    Example: `faultledger schedule /var/log/slurm --lake /srv/lake`
-    """
-    from flows.demo import be_discreet
-
-    be_discreet()
-    from flows import schedule as schedules
-
-    schedules.run(lake, inbox)
-    return 0
-
-
 cli_studies.register(app)
 cli_causes.register(app)
 cli_machines.register(app)
@@ -260,6 +241,7 @@ cli_lives.register(app)
 cli_nodes.register(app)
 cli_fleet.register(app)
 cli_runs.register(app)
+cli_lake.register(app)
 cli_about.register(app)
 
 

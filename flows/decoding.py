@@ -17,11 +17,15 @@ BYTES_AT_ONCE = 128 * 1024**2  # of files read together
 
 
 def load(table: Table, path: Path) -> pl.DataFrame:
-    """Read one file in one go, in the table's present shape: columns it lacks are null."""
+    """Read one file in one go, in the table's present shape: columns it lacks are null.
+
+    Of samples, the metrics that the file lacks are left out.
+    """
     rows = pl.read_parquet(io.BytesIO(path.read_bytes()))
     if rows.schema == table.dtypes:
         return rows
-    return rows.select(_shape(table, rows.schema, list(table.dtypes)))
+    there = [n for n in table.dtypes if n in rows.columns or not table.is_sampled or n in table.key]
+    return rows.select(_shape(table, rows.schema, there))
 
 
 def batches(paths: list[Path]) -> Iterator[list[Path]]:

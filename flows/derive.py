@@ -20,6 +20,7 @@ import polars as pl
 
 from flows import hourly, settings, warehouse
 from flows.atomic import sweep
+from flows.compacting import fold_late
 from flows.lake import Lake
 from flows.looks import DAY, NothingObservedError, Observed, look, midnight, observed_days
 from flows.share import HOME
@@ -66,6 +67,7 @@ def derive(
     lake = Lake(root)
     with lake.lock("derive"):
         sweep(lake.staging)
+        fold_late(lake)
         stretches = plan(root, since, until)
         made = 0
         for done, stretch in enumerate(stretches):

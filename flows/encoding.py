@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.contract import Table
+from transforms.folding import telling
 from transforms.metrics import BY_NAME
 from transforms.scaling import SHORT, scaled
 
@@ -25,13 +26,16 @@ SAMPLES_A_GROUP = 122_880
 """Few enough that one device's rows are found in a moment, enough that footers stay short."""
 TRIED_FROM = 4096  # rows; with fewer, whatever comes out is small
 TRIED = 16, 768  # stretches of a column and rows of each
+NEAR = 256  # bytes that a quicker encoding may cost more, of so many rows
 DICTIONARY, SPLIT, DELTA = "RLE_DICTIONARY", "BYTE_STREAM_SPLIT", "DELTA_BINARY_PACKED"
 
 
-def write(table: Table, rows: pl.DataFrame, path: Path) -> None:
-    """Write the rows, which are sorted, as one Parquet file."""
-    if is_samples(table):
+def write(table: Table, rows: pl.DataFrame, path: Path, other_than: int | None = None) -> None:
+    """Write the rows, which are sorted, as one Parquet file; of samples not one of this size."""
+    if table.is_sampled:
         _write_samples(rows, path)
+        if path.stat().st_size == other_than:
+            _write_samples(rows, path, {"padding": "1"})
     else:
         rows.rechunk().write_parquet(
             path,
@@ -42,33 +46,31 @@ def write(table: Table, rows: pl.DataFrame, path: Path) -> None:
         )
 
 
-def is_samples(table: Table) -> bool:
-    """Whether it holds what devices measured, hour by hour (rollups are hourly as well)."""
-    return table.room == "observed" and table.partition == "hour"
-
-
-def _write_samples(rows: pl.DataFrame, path: Path) -> None:
-    columns = {
-        series.name: _column(series.rechunk())
-        for series in rows
-        if series.name not in BY_NAME or series.null_count() < rows.height
-    }
+def _write_samples(rows: pl.DataFrame, path: Path, note: dict[str, str] | None = None) -> None:
+    columns = {series.name: _column(series.rechunk()) for series in telling(rows)}
     chosen = {name: _encoding(column) for name, column in columns.items()}
-    _write(pa.table(columns), path, chosen)
+    _write(pa.table(columns), path, chosen, note)
 
 
-def _write(table: pa.Table, target: Path | io.BytesIO, chosen: dict[str, str]) -> None:
-    pq.write_table(
-        table,
+def _write(
+    table: pa.Table,
+    target: Path | io.BytesIO,
+    chosen: dict[str, str],
+    note: dict[str, str] | None = None,
+) -> None:
+    with pq.ParquetWriter(
         target,
+        table.schema,
         compression="zstd",
         compression_level=LEVEL,
-        row_group_size=SAMPLES_A_GROUP,
         use_dictionary=[name for name, how in chosen.items() if how == DICTIONARY],
         column_encoding={name: how for name, how in chosen.items() if how != DICTIONARY},
         store_decimal_as_integer=True,
         store_schema=False,
-    )
+    ) as writer:
+        writer.write_table(table, row_group_size=SAMPLES_A_GROUP)
+        if note:
+            writer.add_key_value_metadata(note)
 
 
 def _column(series: pl.Series) -> pa.Array:
@@ -93,7 +95,7 @@ def _decimal(series: pl.Series) -> pa.Array | None:
 
 
 def _encoding(column: pa.Array) -> str:
-    """What makes the column smallest, by some stretches of it; of equals the first."""
+    """What makes the column smallest, by some stretches of it; of near equals the first."""
     can_be_split = pa.types.is_decimal(column.type) or pa.types.is_float64(column.type)
     can_be_delta = pa.types.is_decimal(column.type) or pa.types.is_timestamp(column.type)
     if len(column) < TRIED_FROM or not (can_be_split or can_be_delta):
@@ -102,7 +104,7 @@ def _encoding(column: pa.Array) -> str:
     step = len(column) // count
     some = pa.concat_arrays([column.slice(step * i, length) for i in range(count)])
     ways = [DICTIONARY, *[SPLIT] * can_be_split, *[DELTA] * can_be_delta]
-    return min(ways, key=lambda how: _size(some, how))
+    return min(ways, key=lambda how: _size(some, how) // NEAR)
 
 
 def _size(column: pa.Array, how: str) -> int:

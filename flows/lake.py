@@ -2,7 +2,7 @@
 
     <root>/landed/<source>/<sha256>.zst                     bytes as they came
     <root>/observed/<table>/day=2026-03-02/part.parquet     what the sources said
-    <root>/observed/<table>/day=.../hour=07/part.parquet    samples
+    <root>/observed/<table>/day=.../hour=07/part.parquet    samples; late ones may lie beside it
     <root>/derived/<table>/day=2026-03-02/part.parquet      what we concluded
     <root>/<room>/<table>/part.parquet                      tables without a day
     <root>/reports/<week>/                                  report.html, .md, .json
@@ -16,7 +16,7 @@ of one moment, which nothing touches until it is the oldest of several.
 import json
 import os
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,25 +25,28 @@ from typing import Any
 import polars as pl
 import zstandard
 
+from flows import lates
 from flows.atomic import locked, publish, publish_bytes
 from flows.decoding import batches, load, together
 from flows.footers import footer
 from flows.partitions import (
     begin,
+    file_of,
     floor,
     labels,
-    name_clusters,
+    labels_within,
     partition,
     split,
-    stamps,
     within,
     within_days,
 )
 from flows.snapshots import freeze
 from transforms import tables
 from transforms.contract import ContractError, Table
+from transforms.folding import folded, telling
 
 PART = "part.parquet"
+DEPTHS = {"none": 0, "day": 1, "hour": 2}
 ROOMS = ("landed", "observed", "derived", "reports")
 LARGE = 64 * 1024**2  # bytes: from here on, packing them tightly takes as long as reading them
 
@@ -93,27 +96,44 @@ class Lake:
 
     # tables: finding
 
-    def pattern(self, table: Table) -> str:
-        """The glob of a table's files, from the root of the lake or of a snapshot."""
-        depth = {"none": "", "day": "*/", "hour": "*/*/"}[partition(table)]
-        return f"{table.room}/{table.name}/{depth}{PART}"
+    def globs(self, table: Table) -> tuple[str, str]:
+        """The glob of all files of a table, from its folder, and the name of a partition's one."""
+        depth = "*/" * DEPTHS[partition(table)]
+        return f"{depth}{'*.parquet' if table.is_sampled else PART}", PART
 
     def folder(self, table: Table) -> Path:
         return self.root / table.room / table.name
 
     def partitions(self, table: Table, *named: str) -> dict[str, Path]:
-        """Label ('day=2026-03-02', with '/hour=07' for samples, '' if undated) to file, in order."""
+        """Label to file, in order: 'day=2026-03-02', of samples 'day=.../hour=07', '' if undated.
+
+        What lies beside an hour's file has a label of its own below it.
+        """
         folder = self.folder(table)
-        depth = {"none": 0, "day": 1, "hour": 2}[partition(table)]
-        known = sorted(named or labels(folder, depth))
-        found = {label: folder / label / PART for label in known}
-        return {label: path for label, path in found.items() if os.path.exists(path)}
+        known = named or labels(folder, DEPTHS[partition(table)])
+        found = {label: folder / file_of(label, PART) for label in known}
+        there = {label: path for label, path in found.items() if os.path.exists(path)}
+        if table.is_sampled and not named:
+            there |= lates.of(there)
+        return dict(sorted(there.items()))
 
     def stamps(
         self, table: Table, since: datetime | None = None, until: datetime | None = None
     ) -> dict[str, tuple[int, int]]:
         """Label to size and time of change (ns) of all files, or of those that begin in [since, until)."""
-        return stamps(table, self.folder(table), PART, since, until)
+        if since is None or until is None:
+            paths = self.partitions(table)
+        else:
+            folder = self.folder(table)
+            named = list(labels_within(folder, DEPTHS[partition(table)], since, until))
+            paths = self.partitions(table, *named) if named else {}
+            paths |= lates.of(paths) if table.is_sampled else {}
+        found = {}
+        for label, path in paths.items():
+            with suppress(FileNotFoundError, NotADirectoryError):
+                about = os.stat(path)
+                found[label] = (about.st_size, about.st_mtime_ns)
+        return found
 
     def files(
         self, table: Table, since: datetime | None = None, until: datetime | None = None
@@ -173,15 +193,43 @@ class Lake:
         """
         gained = 0
         with self.lock(f"{table.room}.{table.name}"):
-            new = dict.fromkeys(also, table.empty()) | dict(split(table, table.conform(frame)))
-            for label, rows in new.items():
-                path = self.folder(table) / label / PART
-                before = load(table, path) if path.exists() else table.empty()
-                kept = before if instead_of is None else before.filter(~instead_of)
-                after = table.fold(name_clusters(table, pl.concat([kept, rows])))
-                gained += after.height - before.height
-                self._put(table, path, before, after)
+            rows = table.conform(frame)
+            parts = dict(split(table, telling(rows) if table.is_sampled else rows))
+            for label, rows in (dict.fromkeys(also, table.empty()) | parts).items():
+                path = self.folder(table) / file_of(label, PART)
+                if table.is_sampled and instead_of is None and rows.height and path.exists():
+                    rows = folded(table, [rows])
+                    if place := lates.next_place(table, path, rows):
+                        self._publish(table, place, rows)
+                        gained += rows.height
+                        continue
+                gained += self._fold(table, label, rows, instead_of)
         return gained
+
+    def compact(self, table: Table) -> int:
+        """Fold what lies beside its hour into it; return the hours that are one file again."""
+        with self.lock(f"{table.room}.{table.name}"):
+            several = {x.rpartition("/")[0] for x in self.partitions(table) if "/late-" in x}
+            for label in sorted(several):
+                self._fold(table, label, table.empty().select(table.key), None)
+        return len(several)
+
+    def _fold(
+        self, table: Table, label: str, rows: pl.DataFrame, instead_of: pl.Expr | None
+    ) -> int:
+        """Fold rows into a partition; return those gained."""
+        path = self.folder(table) / file_of(label, PART)
+        files = [path] if path.exists() else []
+        if table.is_sampled and files:
+            files += [path.with_name(f"{name}.parquet") for name in lates.beside(path)]
+        before = [load(table, file) for file in files]
+        kept = before if instead_of is None else [one.filter(~instead_of) for one in before]
+        after = folded(table, [*kept, rows])
+        held = sum(one.height for one in before)
+        self._put(table, path, before[0] if len(before) == 1 else table.empty(), after)
+        if table.is_sampled:
+            lates.remove(path)
+        return after.height - held
 
     def replace(
         self, table: Table, frame: pl.DataFrame, since: datetime, until: datetime
@@ -212,9 +260,13 @@ class Lake:
         if after.is_empty() and before.height and "=" in path.parent.name:
             _remove(path)
         elif not path.exists() or not after.equals(before):
-            from flows.encoding import write  # a reader need not wait for what only writers use
+            self._publish(table, path, after)
 
-            publish(path, self.staging, lambda draft: write(table, after, draft))
+    def _publish(self, table: Table, path: Path, rows: pl.DataFrame) -> None:
+        from flows.encoding import write  # a reader need not wait for what only writers use
+
+        old = path.stat().st_size if path.exists() else None
+        publish(path, self.staging, lambda draft: write(table, rows, draft, other_than=old))
 
     # snapshots and notes
 

@@ -19,6 +19,7 @@ from flows import derive as deriving
 from flows import ingest as ingesting
 from flows import settings, warehouse
 from flows import weekly as reporting
+from flows.compacting import fold_late
 from flows.derive import DeriveReport
 from flows.ingest import Batch, IngestReport
 from flows.lake import Lake
@@ -87,6 +88,7 @@ def ingest(
 @flow(name="derive", flow_run_name="derive-{root}", description=deriving.__doc__)
 def derive(root: Path, since: date | None = None, until: date | None = None) -> DeriveReport:
     """Make every derived table, for the days [since, until) or all. Safe to run again."""
+    fold_late(Lake(root))
     stretches = deriving.plan(root, since, until)
     most = math.ceil(len(stretches) / MOST_TASKS)
     made = 0

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from flows.looks import Fields, Look
-from flows.partitions import partition
+from flows.partitions import file_of, partition
 from transforms.contract import Table
 
 MOST_SHAPES = 8
@@ -32,14 +32,20 @@ def folder_columns(table: Table) -> dict[str, str]:
 
 
 def statement(
-    table: Table, pattern: str, folder: str, looks: Mapping[str, Look], types: Mapping[str, str]
+    table: Table,
+    folder: str,
+    globs: tuple[str, str],
+    looks: Mapping[str, Look],
+    types: Mapping[str, str],
 ) -> str:
     """The SELECT of a table's view.
 
-    pattern  the glob of all its files; folder that of the table; both from where queries run
+    folder   where its files lie, seen from where queries run
+    globs    the glob of all of them and the name of one, from that folder
     looks    what each file, by its label, says of itself
     types    the SQL type of each of the table's columns
     """
+    pattern, part = f"{folder}/{globs[0]}", globs[1]
     groups = by_shape(looks)
     if len(groups) > MOST_SHAPES:
         there = {field for fields in groups for field in fields}
@@ -50,8 +56,7 @@ def statement(
         return _select(table, _read(table, quoted(pattern), False), dict(fields), types)
     parts = []
     for fields, labels in groups.items():
-        name = pattern.rsplit("/", 1)[-1]
-        files = ", ".join(quoted(f"{folder}/{label}/{name}") for label in labels)
+        files = ", ".join(quoted(f"{folder}/{file_of(label, part)}") for label in labels)
         parts.append(_select(table, _read(table, f"[{files}]", False), dict(fields), types))
     return "\nUNION ALL\n".join(parts)
 

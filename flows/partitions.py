@@ -26,6 +26,12 @@ def floor(table: Table, moment: datetime) -> datetime:
     return whole if partition(table) == "hour" else whole.replace(hour=0)
 
 
+def file_of(label: str, part: str) -> str:
+    """The file of a label, from its table's folder: 'day=.../hour=07' or '.../late-21034872-003'."""
+    name = label.rpartition("/")[2]
+    return f"{label}.parquet" if name.startswith("late-") else f"{label}/{part}".lstrip("/")
+
+
 def labels(folder: Path, depth: int) -> Iterator[str]:
     """The labels of the partitions that lie `depth` folders down, in no order."""
     if depth == 0:
@@ -41,43 +47,34 @@ def labels(folder: Path, depth: int) -> Iterator[str]:
             yield f"{name}/{rest}" if rest else name
 
 
-def stamps(
-    table: Table, folder: Path, part: str, since: datetime | None, until: datetime | None
-) -> dict[str, tuple[int, int]]:
-    """Size and time of change (ns) of a table's files, by label; of a dated one of [since, until)."""
-    depth = {"none": 0, "day": 1, "hour": 2}[partition(table)]
-    if since is None or until is None:
-        names = sorted(labels(folder, depth))
-    else:
-        first = since.replace(hour=0, minute=0, second=0, microsecond=0)
-        days = [first + timedelta(days=n) for n in range((until - first) // timedelta(days=1) + 1)]
-        names = [
-            f"day={day:%Y-%m-%d}/{rest}".rstrip("/")
-            for day in days
-            for rest in sorted(labels(folder / f"day={day:%Y-%m-%d}", depth - 1))
-        ]
-        names = [name for name in names if since <= begin(name) < until]
-    found = {}
-    for name in names:
-        try:
-            about = os.stat(folder / name / part)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        found[name] = (about.st_size, about.st_mtime_ns)
-    return found
+def labels_within(folder: Path, depth: int, since: datetime, until: datetime) -> Iterator[str]:
+    """The labels of the partitions that begin in [since, until), in order."""
+    first = since.replace(hour=0, minute=0, second=0, microsecond=0)
+    days = [first + timedelta(days=n) for n in range((until - first) // timedelta(days=1) + 1)]
+    for day in days:
+        for rest in sorted(labels(folder / f"day={day:%Y-%m-%d}", depth - 1)):
+            label = f"day={day:%Y-%m-%d}/{rest}".rstrip("/")
+            if since <= begin(label) < until:
+                yield label
 
 
 def split(table: Table, rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Label and rows of every partition, in order."""
     if table.day is None:
         yield "", rows
-    else:
-        form = "day=%Y-%m-%d" + ("/hour=%H" if partition(table) == "hour" else "")
-        labels = pl.col(table.day).dt.strftime(form).alias("\x1f")
-        groups = rows.with_columns(labels).partition_by(
-            "\x1f", as_dict=True, include_key=False, maintain_order=True
-        )
-        for (label,), part in sorted(groups.items(), key=lambda item: str(item[0])):
-            yield str(label), part
+        return
+    is_hourly = partition(table) == "hour"
+    form = "day=%Y-%m-%d" + ("/hour=%H" if is_hourly else "")
+    begins = rows[table.day].dt.truncate("1h" if is_hourly else "1d")
+    known = begins.unique().sort()
+    if len(known) == 1 and begins.null_count() == 0:
+        yield known[0].strftime(form), rows
+        return
+    groups = rows.with_columns(begins.alias("\x1f")).partition_by(
+        "\x1f", as_dict=True, include_key=False, maintain_order=True
+    )
+    for (first,), part in sorted(groups.items(), key=lambda item: str(item[0])):
+        yield first.strftime(form) if first else str(first), part
 
 
 def within(table: Table, since: datetime | None, until: datetime | None) -> pl.Expr:
@@ -96,27 +93,3 @@ def within_days(table: Table, since: datetime | None, until: datetime | None) ->
     ends = [end.date() if dated and end else end for end in (since, until)]
     inside = pl.lit(True) if ends[0] is None else pl.col(table.day) >= ends[0]
     return inside if ends[1] is None else inside & (pl.col(table.day) < ends[1])
-
-
-def name_clusters(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
-    """Give a row without a cluster the name that another record of the same thing has.
-
-    `sacct` with and without its Cluster column then gives each attempt once, in either order.
-    Under two names it is nobody's: the named rows already say all there is.
-    """
-    others = [name for name in table.key if name != "cluster"]
-    if "cluster" not in table.key or rows.filter(pl.col("cluster") == "").is_empty():
-        return rows
-    names = (
-        rows.filter(pl.col("cluster") != "")
-        .group_by(others)
-        .agg(pl.col("cluster").min().alias("_name"), pl.col("cluster").n_unique().alias("_names"))
-    )
-    unnamed = pl.col("cluster") == ""
-    return (
-        rows.join(names, on=others, how="left")
-        .filter(~(unnamed & (pl.col("_names") > 1).fill_null(False)))
-        .with_columns(pl.when(unnamed).then(pl.col("_name")).otherwise("cluster").alias("cluster"))
-        .with_columns(pl.col("cluster").fill_null(""))
-        .select(rows.columns)
-    )

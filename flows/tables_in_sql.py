@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -17,16 +16,14 @@ from flows.parquet_views import quoted
 from transforms.contract import Table
 
 
-def put_files(
-    connection: Any, table: Table, snapshot: Path, pattern: str, looks: Mapping[str, Look]
-) -> None:
-    """A view over the table's files, by their paths from the root of the lake."""
+def put_files(connection: Any, table: Table, frozen: Lake, looks: Mapping[str, Look]) -> None:
+    """A view over the table's files, by their paths from the root of the lake that was frozen."""
     if not looks:
         _put_empty(connection, table)
         return
-    folder = f"{snapshot.as_posix()}/{table.room}/{table.name}"
+    folder = f"{'/'.join(frozen.root.parts[-2:])}/{table.room}/{table.name}"
     select = parquet_views.statement(
-        table, f"{snapshot.as_posix()}/{pattern}", folder, looks, _types(connection, table)
+        table, folder, frozen.globs(table), looks, _types(connection, table)
     )
     connection.execute(f"CREATE VIEW {table.name} AS {select}")
     _comment(connection, table, "VIEW", parquet_views.folder_columns(table))

@@ -186,7 +186,7 @@ def _furnish(
         if as_datasets:
             tables_in_sql.put_datasets(connection, table, frozen, looks[table])
         else:
-            tables_in_sql.put_files(connection, table, snapshot, lake.pattern(table), looks[table])
+            tables_in_sql.put_files(connection, table, frozen, looks[table])
     connection.commit()
     said = settings.load(lake.root)
     tables_in_sql.put_native(connection, "poisson_limits", poisson_limits())

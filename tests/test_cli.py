@@ -26,6 +26,7 @@ VERBS = [
     "demo",
     "ingest",
     "derive",
+    "compact",
     "report",
     "sql",
     "ask",

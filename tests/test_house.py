@@ -43,6 +43,7 @@ MAY_IMPORT = {
     "flows/cli_lives.py": {"cyclopts", "flows", "transforms"},
     "flows/cli_fleet.py": {"cyclopts", "flows"},
     "flows/cli_runs.py": {"cyclopts", "flows"},
+    "flows/cli_lake.py": {"cyclopts", "flows"},
     "flows/progress.py": {"rich"},
     "flows/orchestrate.py": {"prefect", "flows"},
     "flows/schedule.py": {"prefect", "flows"},

@@ -19,6 +19,7 @@ VERBS = (
     "ingest",
     "map",
     "derive",
+    "compact",
     "report",
     "sql",
     "ask",

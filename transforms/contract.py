@@ -59,6 +59,11 @@ class Table:
         return tuple(self.schema.primary_key())
 
     @property
+    def is_sampled(self) -> bool:
+        """Whether it holds what devices measured, hour by hour; rollups are hourly as well."""
+        return self.room == "observed" and self.partition == "hour"
+
+    @property
     def dtypes(self) -> pl.Schema:
         return pl.Schema(_dtypes(self.schema))
 
@@ -122,7 +127,7 @@ class Table:
         plain = [
             pl.col(n).list.join("\x1f") if t == pl.List(pl.String) else pl.col(n)
             for n, t in self.dtypes.items()
-            if n not in self.key
+            if n not in self.key and n in frame.columns
         ]
         keys = [pl.col(name) for name in self.key]
         by = keys + [e for e, _ in order] + plain

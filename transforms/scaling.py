@@ -41,19 +41,19 @@ def scaled(values: Floats, metric: Metric | None = None) -> Scaled | None:
     `metric` says how many places and digits its unit has at least.
     """
     places = UNIT_PLACES.get(metric.unit, 0) if metric else 0
+    whole = np.empty(len(values), np.int64)
+    starts = range(0, len(values), BLOCK)
+    done: dict[int, int] = {}
     with np.errstate(all="ignore"):
-        for start in range(0, len(values), BLOCK):
-            block = values[start : start + BLOCK]
-            while (_whole(block, places)) is None:
-                places += 1
-                if places > MOST_PLACES:
-                    return None
-        whole = np.empty(len(values), np.int64)
-        for start in range(0, len(values), BLOCK):
-            part = _whole(values[start : start + BLOCK], places)
-            if part is None:  # exact with fewer places, but too large with so many
-                return None
-            whole[start : start + BLOCK] = part
+        while behind := [start for start in starts if done.get(start) != places]:
+            for start in behind:
+                block = values[start : start + BLOCK]
+                while (part := _whole(block, places)) is None:
+                    places += 1
+                    if places > MOST_PLACES:
+                        return None
+                whole[start : start + BLOCK] = part
+                done[start] = places
     largest = max(abs(int(whole.min())), abs(int(whole.max()))) if len(whole) else 0
     is_long = largest >= 10**SHORT or (metric is not None and metric.unit in LONG_UNITS)
     return Scaled(whole, places, LONG if is_long else SHORT)

@@ -1,0 +1,28 @@
+"""Hours of samples that are one file again: what came late is folded in.
+
+Deriving does so first of all, since such an hour must be derived anew in any case; by itself it is
+worth doing in a lake that is only asked.
+"""
+
+from pathlib import Path
+
+from flows import warehouse
+from flows.atomic import sweep
+from flows.lake import Lake
+from transforms.tables import samples
+
+
+def fold_late(lake: Lake) -> dict[str, int]:
+    """Fold what lies beside its hour; return the hours folded, by table."""
+    return {table.name: lake.compact(table) for table in samples.ALL}
+
+
+def compact(root: Path) -> dict[str, int]:
+    """Fold all late samples of a lake and let its readers see the new files."""
+    lake = Lake(root)
+    with lake.lock("derive"):  # a derivation must not read an hour while it is folded
+        sweep(lake.staging)
+        folded = fold_late(lake)
+    if any(folded.values()):
+        warehouse.refresh(root)
+    return folded

@@ -1,0 +1,78 @@
+"""Rows of several files become those of one: each thing under one name, one row a key, in order.
+
+Samples are folded fast: one integer a row tells device and instant, and sorts as the key does. The
+exact way is `Table.fold`, which also settles two versions of one key; it is taken whenever there
+are any, or when a key is missing, or when the integers would not fit.
+"""
+
+import numpy as np
+import polars as pl
+
+from transforms.contract import Table
+from transforms.metrics import BY_NAME
+
+LARGEST = 2**62
+
+
+def folded(table: Table, frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """All rows, one a key, in order; of samples without the metrics that none has a value of."""
+    if not table.is_sampled:
+        return table.fold(name_clusters(table, pl.concat(frames)))
+    rows = pl.concat(frames, how="diagonal")
+    ordered = rows.select(name for name in table.dtypes if name in rows.columns)
+    return fold_samples(table, name_clusters(table, ordered))
+
+
+def fold_samples(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
+    """As `table.fold(rows)`, of a table whose key ends in the instant that names the partition."""
+    *device, instant = table.key
+    if rows.is_empty() or instant != table.day:
+        return table.fold(rows)
+    devices = rows.select(device).unique().sort(device).with_row_index("\x1f")
+    number = rows.select(device).join(devices, on=device, how="left", maintain_order="left")["\x1f"]
+    at = rows[instant].to_physical()
+    if number.null_count() or at.null_count():
+        return table.fold(rows)
+    instants = at.to_numpy()
+    first, last = int(instants.min()), int(instants.max())
+    span = last - first + 1
+    if devices.height * span > LARGEST:
+        return table.fold(rows)
+    packed = number.to_numpy().astype(np.int64) * span + (instants - first)
+    if bool((packed[1:] > packed[:-1]).all()):
+        return rows
+    order = np.argsort(packed)
+    packed = packed[order]
+    if bool((packed[1:] == packed[:-1]).any()):
+        return table.fold(rows)
+    return rows[order]
+
+
+def telling(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows without the metrics that none of them has a value of."""
+    empty = [c.name for c in rows if c.name in BY_NAME and c.null_count() == rows.height]
+    return rows.drop(empty)
+
+
+def name_clusters(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
+    """Give a row without a cluster the name that another record of the same thing has.
+
+    `sacct` with and without its Cluster column then gives each attempt once, in either order.
+    Under two names it is nobody's: the named rows already say all there is.
+    """
+    others = [name for name in table.key if name != "cluster"]
+    if "cluster" not in table.key or (rows["cluster"] == "").sum() in (0, rows.height):
+        return rows
+    names = (
+        rows.filter(pl.col("cluster") != "")
+        .group_by(others)
+        .agg(pl.col("cluster").min().alias("_name"), pl.col("cluster").n_unique().alias("_names"))
+    )
+    unnamed = pl.col("cluster") == ""
+    return (
+        rows.join(names, on=others, how="left")
+        .filter(~(unnamed & (pl.col("_names") > 1).fill_null(False)))
+        .with_columns(pl.when(unnamed).then(pl.col("_name")).otherwise("cluster").alias("cluster"))
+        .with_columns(pl.col("cluster").fill_null(""))
+        .select(rows.columns)
+    )
