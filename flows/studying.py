@@ -10,7 +10,7 @@ from flows import settings
 from flows.errors import CallError, DataError
 from flows.lake import Lake
 from transforms.contract import Table
-from transforms.studies import BY_NAME, Asked, RefusalError
+from transforms.studies import BY_NAME, Asked, RefusalError, signed
 from transforms.tables.derived import EXPOSURE
 
 Held = dict[tuple[str, datetime | None, datetime | None], pl.DataFrame]
@@ -69,7 +69,7 @@ def _read(
 def told(name: str, asked: Asked, frames: dict[str, pl.DataFrame]) -> pl.DataFrame:
     """What the study `name` says of `frames`."""
     try:
-        return BY_NAME[name].by(asked, **frames)
+        return signed(BY_NAME[name].by(asked, **frames))
     except RefusalError as error:
         raise CallError(f"{name}: {error}.") from error
 

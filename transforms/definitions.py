@@ -7,7 +7,9 @@ clock and classes, and only a rate of the same three can be compared with it.
 
 from dataclasses import dataclass
 
+from transforms.boards import BOARDS_VERSION
 from transforms.catalogue import REASONS_VERSION
+from transforms.cluster_reasons import CLUSTER_REASONS_VERSION
 from transforms.comparison import RateRatio, rate_ratio
 from transforms.exposure import CLOCKS
 
@@ -36,7 +38,8 @@ REGISTRY = {
             attributed_from_s=-600,
             attributed_until_s=300,
             exposure="fleet inventory less the states in node_states and outages",
-            detectors=f"reasons {REASONS_VERSION}",
+            detectors=f"reasons {REASONS_VERSION}, reports {CLUSTER_REASONS_VERSION}, "
+            f"boards {BOARDS_VERSION}",
         ),
         Definition(
             id="as-recorded",

@@ -25,7 +25,7 @@ from transforms.studies import (
     suspects,
     trend,
 )
-from transforms.studies.base import Asked, RefusalError, Study
+from transforms.studies.base import Asked, RefusalError, Study, signed
 
 STUDIES: tuple[Study, ...] = (
     ageing.STUDY,
@@ -54,4 +54,4 @@ STUDIES: tuple[Study, ...] = (
 )
 BY_NAME: dict[str, Study] = {study.name: study for study in STUDIES}
 
-__all__ = ["BY_NAME", "STUDIES", "Asked", "RefusalError", "Study"]
+__all__ = ["BY_NAME", "STUDIES", "Asked", "RefusalError", "Study", "signed"]

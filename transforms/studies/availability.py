@@ -116,7 +116,9 @@ def availability(asked: Asked, *, exposure: pl.DataFrame, repairs: pl.DataFrame)
     more += [*(JOB.items() if nodes is not None else ())]
     schema = pl.Schema([*((name, units.schema[name]) for name in by), *ANSWER.items(), *more])
     found = pl.DataFrame(rows, schema=schema, orient="row")
-    return found.with_columns(cs.float().fill_nan(None))
+    return found.with_columns(
+        cs.float().fill_nan(None), clock=pl.lit("wall"), definition=pl.lit(asked.definition)
+    )
 
 
 def _promised(asked: Asked) -> float | None:

@@ -113,3 +113,13 @@ def watched_enough(exposure: pl.DataFrame, what: str) -> None:
             f"{what}: {coverage:.1%} of its time was observed and {ENOUGH:.0%} are needed: "
             "`rates` gives bounds"
         )
+
+
+def signed(answer: pl.DataFrame) -> pl.DataFrame:
+    """`answer` with `detectors` beside `definition`: the versions of what classified its failures
+    (drain reasons, agents' reports, boards' records), so that two answers can be told apart."""
+    if "definition" not in answer.columns:
+        return answer
+    said = {one.id: one.detectors for one in REGISTRY.values()}
+    versions = pl.col("definition").replace_strict(said, default=None, return_dtype=pl.String)
+    return answer.with_columns(detectors=versions)

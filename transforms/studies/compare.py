@@ -7,6 +7,7 @@ Both sides are counted by one definition on one clock, or not at all. Beside the
 smallest fall that the first side's failures could have shown: below it no arrow may be drawn.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import date
@@ -32,6 +33,8 @@ from transforms.studies.base import (
 from transforms.studies.rates import FEWEST_FOR_PHI, PLACES, scatter_of
 from transforms.tables import derived as d
 
+ASSUMED = ("held", "too few failures to tell", "not held")
+"""Of two sides the later of these goes for their ratio."""
 _PERIOD = re.compile(r"(\d{4}-\d\d-\d\d)\.\.(\d{4}-\d\d-\d\d)")
 
 
@@ -86,7 +89,7 @@ def compare(
         _refuse_other_detectors(asked, sides, risk, calendar)
     hits = stood(counted(failures, asked), risk, PLACES[1:4])
     rows: list[tuple] = []
-    told, phis = [], []
+    told, phis, held = [], [], []
     for side in sides:
         watched, seen = side.of_rows(risk), side.of_rows(hits)
         days, r = float(watched["node_days"].sum()), int(seen["failures"].sum())
@@ -107,8 +110,12 @@ def compare(
             cells["node_days"].to_numpy(),
             np.random.default_rng(asked.seed),
         )
-        phi = scatter.phi if r >= FEWEST_FOR_PHI and not scatter.is_poisson else 1.0
+        is_told = r >= FEWEST_FOR_PHI and not math.isnan(scatter.phi)
+        phi = scatter.phi if is_told and not scatter.is_poisson else 1.0
         phis.append(phi)
+        held.append(
+            "too few failures to tell" if not is_told else "held" if phi == 1 else "not held"
+        )
         lo, hi = rate_limits(r, days, phi, asked.level)
         told.append(DefinedRate(r, days, asked.definition, asked.clock, asked.klass))
         rows.append((side.text, r, days, 1000 * r / days, 1000 * lo, 1000 * hi, None, phi))
@@ -131,6 +138,7 @@ def compare(
     }
     return pl.DataFrame(rows, schema=schema, orient="row").with_columns(
         unit=pl.Series(["per 1000 node-days"] * 2 + ["ratio"]),
+        assumption=pl.Series([*held, max(held, key=list(ASSUMED).index)]),
         verdict=pl.Series([None, None, verdict], dtype=pl.String),
         smallest_fall_shown=pl.Series([None, None, smallest_detectable_change(int(base))]),
         clock=pl.lit(asked.clock),

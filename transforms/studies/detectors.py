@@ -21,7 +21,7 @@ from transforms.reliability.dispersion import rate_limits
 from transforms.reported import board_reports
 from transforms.studies.base import Asked, RefusalError, Study, at_risk, number
 from transforms.studies.precursors import three
-from transforms.studies.watch import Watch, failures_of, watched
+from transforms.studies.watch import Watch, between_nodes, failures_of, watched
 from transforms.tables import derived as d
 from transforms.tables import observed as o
 
@@ -48,6 +48,8 @@ ANSWER = {
     "false_alarms_per_node_month": pl.Float64,
     "false_alarms_lo": pl.Float64,
     "false_alarms_hi": pl.Float64,
+    "phi": pl.Float64,
+    "assumption": pl.String,
 }
 
 
@@ -67,6 +69,7 @@ def detectors(
     Options: `window` (hours an alarm may come early, 24), `late` (minutes it may come late, 10).
     `failures` are those that others witnessed, and `found_early` those whose alarm was first; a
     lead below 0 is an alarm after the fact. Node-months are of all nodes watched, on wall time.
+    `phi` is the scatter of alarms between nodes; a few chatty nodes widen the limits.
     """
     window = number(asked, "window", 24, 0.01, 8760) / 24
     late = number(asked, "late", 10, 0, 10_000) / 1440
@@ -119,7 +122,11 @@ def _row(
         *sign, *fail, watch.entry, watch.leave, window + late, -1.0, asked.level
     )
     wrong = found.alarms - any_time.alarms_hit
-    lo, hi = rate_limits(wrong, watch.node_months, 1.0, asked.level)
+    is_new = (alarms["number"].diff() != 0) | (alarms["day"].diff() > window + late)
+    opened = alarms.filter(is_new.fill_null(True))["number"].to_numpy()
+    phi, assumption = between_nodes(opened, watch, asked.seed)
+    wide = phi if phi and assumption == "not held" else 1.0
+    lo, hi = rate_limits(wrong, watch.node_months, wide, asked.level)
     return {
         "reporter": reporter,
         "alarms": found.alarms,
@@ -134,6 +141,8 @@ def _row(
         "false_alarms_per_node_month": wrong / watch.node_months,
         "false_alarms_lo": lo,
         "false_alarms_hi": hi,
+        "phi": phi,
+        "assumption": assumption,
     }
 
 

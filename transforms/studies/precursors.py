@@ -24,7 +24,7 @@ from transforms.precursor_signs import foretelling, outside
 from transforms.reliability import precursors as d5
 from transforms.reliability.domains import benjamini_hochberg
 from transforms.studies.base import Asked, RefusalError, Study, at_risk, node_days_of, number
-from transforms.studies.watch import Watch, failures_of, of_class, watched
+from transforms.studies.watch import Watch, between_nodes, failures_of, of_class, watched
 from transforms.tables import derived as d
 from transforms.tables import observed as o
 from transforms.tables.hourly import SAMPLE_SIGNALS
@@ -58,6 +58,8 @@ ANSWER = {
     "recall_lo": pl.Float64,
     "recall_hi": pl.Float64,
     "alarms_per_node_month": pl.Float64,
+    "phi": pl.Float64,
+    "assumption": pl.String,
     "verdict": pl.String,
 }
 
@@ -79,6 +81,8 @@ def precursors(
     Options: `window` (days, 7), `lead` (minutes a warning must come early to be in time, 0).
     `failures` and `node_days` are those under the shadow. Time is wall time: a node that is out
     of service is still watched. The adjusted ratio is null where strata leave nothing to compare.
+    `phi` is the scatter of failures between nodes; where it shows beyond chance (assumption: not
+    held) it widens the limits of the ratio.
     """
     window = number(asked, "window", 7, 0.01, 365)
     lead = number(asked, "lead", 0, 0, 100_000) / 1440
@@ -107,9 +111,10 @@ def precursors(
             f"of {signs['sign'].n_unique()} kinds seen: ask for more days"
         )
     stand_out = benjamini_hochberg([found.ratio.p for _, _, found, _ in rows], FALSE_SHARE)
+    scatter = between_nodes(fn, watch, asked.seed)
     answer = pl.DataFrame(
         [
-            _row(*one, bool(out), len(failed), watch)
+            _row(*one, bool(out), len(failed), watch, scatter)
             for one, out in zip(rows, stand_out, strict=True)
         ],
         schema=ANSWER,
@@ -131,11 +136,15 @@ def _row(
     stands_out: bool,
     failures: int,
     watch: Watch,
+    scatter: tuple[float | None, str],
 ) -> dict:
-    ratio = found.ratio
+    ratio, (phi, assumption) = found.ratio, scatter
+    low, high = ratio.low, ratio.high
+    if phi and assumption == "not held" and ratio.ratio > 0:
+        low, high = (ratio.ratio * (edge / ratio.ratio) ** phi**0.5 for edge in (low, high))
     whole = float((watch.leave - watch.entry).sum())
     is_adjusted = not math.isnan(pooled[0])
-    foretells = stands_out and ratio.ratio > 1 and (not is_adjusted or pooled[1] > 1)
+    foretells = stands_out and low > 1 and (not is_adjusted or pooled[1] > 1)
     return {
         "sign": sign,
         "signs": signs,
@@ -145,8 +154,8 @@ def _row(
         "failures_without": failures - found.exposed_failures,
         "node_days_without": whole - found.exposed_days,
         "ratio": ratio.ratio,
-        "ratio_lo": ratio.low,
-        "ratio_hi": ratio.high,
+        "ratio_lo": low,
+        "ratio_hi": high,
         "p": ratio.p,
         **dict(
             zip(
@@ -164,6 +173,8 @@ def _row(
         **three("precision", found.precision),
         **three("recall", found.recall),
         "alarms_per_node_month": found.alarms_per_node_month,
+        "phi": phi,
+        "assumption": assumption,
         "verdict": "foretells failures" if foretells else "no evidence that it foretells failures",
     }
 

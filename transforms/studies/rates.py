@@ -49,14 +49,18 @@ def rates(asked: Asked, *, failures: pl.DataFrame, exposure: pl.DataFrame) -> pl
     kinds = [name for name in by if name in KINDS]
     at_risk(exposure, asked)
     stands = [name for name in PLACES[1:4] if name in units]
-    hours = _coded(exposure.with_columns(ms=pl.col(CLOCKS[asked.clock])), units)
+    named = dict.fromkeys([*IDENTITY, *(name for name in PLACES if name in units)])
+    times = {"ms": CLOCKS[asked.clock], "wall_ms": "wall_ms", "unobserved_ms": "unobserved_ms"}
+    hours = _coded(exposure.select(*named, **{n: pl.col(c) for n, c in times.items()}), units)
     hits = _coded(counted(failures, asked).cast({"class": pl.String}), [])
     if stands:
         places = hours.select(*IDENTITY, *stands).join(hits, on=IDENTITY, how="semi")
         hits = hits.join(places, on=IDENTITY, how="left")
     hits = with_periods(hits.with_columns(pl.lit(ALL).alias(EVERYTHING)), units)
     counts = hits.group_by([*units, *kinds]).agg(pl.col("failures").cast(pl.Int64).sum())
-    exposed = hours.group_by(units).agg(pl.col("ms", "wall_ms", "unobserved_ms").sum())
+    # The largest table is gone through once by day and once by node; all else adds up from these.
+    by_day = hours.group_by(list(dict.fromkeys([*units, "day"]))).agg(pl.col(*times).sum())
+    exposed = by_day.group_by(units).agg(pl.col(*times).sum())
     rows = counts.join(
         exposed, on=units, how="left" if kinds else "full", coalesce=True, nulls_equal=True
     ).with_columns(
@@ -65,7 +69,12 @@ def rates(asked: Asked, *, failures: pl.DataFrame, exposure: pl.DataFrame) -> pl
         coverage=1 - pl.col("unobserved_ms") / pl.col("wall_ms"),
     )
     rows = scatter(
-        rows.drop("ms", "wall_ms", "unobserved_ms"), hits, hours, units, kinds, asked.seed
+        rows.drop(*times),
+        hits,
+        {("day",): by_day, ("cluster", "node"): hours},
+        units,
+        kinds,
+        asked.seed,
     )
     texts = [name for name, kind in rows.schema.items() if kind == pl.Categorical]
     rows = rows.cast(dict.fromkeys(texts, pl.String))

@@ -6,7 +6,7 @@ node-days without one cost nothing. Where cells are too sparse for chi-square, a
 answer hangs on it, chance draws decide.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -27,7 +27,7 @@ CELLS = (("day",), ("cluster", "node"))
 def scatter(
     rows: pl.DataFrame,
     hits: pl.DataFrame,
-    hours: pl.DataFrame,
+    hours: Mapping[tuple[str, ...], pl.DataFrame],
     units: Sequence[str],
     kinds: Sequence[str],
     seed: int,
@@ -36,16 +36,16 @@ def scatter(
 
     rows   units, kinds, failures, node_days; one a unit and kind
     hits   units, kinds, day, cluster, node, failures
-    hours  units, day, cluster, node, ms (Int64) at risk
+    hours  by CELLS: units, the cells' columns, ms (Int64) at risk; one or more rows a cell
     """
     keys = [*units, *kinds]
     enough = (pl.col("failures") >= FEWEST_FOR_PHI) & (pl.col("node_days") > 0)
     asked = rows.filter(enough).select(keys)
     hits = hits.join(asked, on=keys, how="semi", nulls_equal=True)
-    hours = hours.join(asked.select(units).unique(), on=units, how="semi", nulls_equal=True)
+    enough_units = asked.select(units).unique()
     found = pl.concat(
         [
-            _by_cells(hits, hours, units, kinds, cells, seed)
+            _by_cells(hits, hours[cells], enough_units, units, kinds, cells, seed)
             for cells in CELLS
             if not set(cells) <= set(units)
         ]
@@ -64,6 +64,7 @@ def _nothing(asked: pl.DataFrame) -> pl.DataFrame:
 def _by_cells(
     hits: pl.DataFrame,
     hours: pl.DataFrame,
+    asked: pl.DataFrame,
     units: Sequence[str],
     kinds: Sequence[str],
     cells: Sequence[str],
@@ -73,6 +74,7 @@ def _by_cells(
     by, keys = list(dict.fromkeys([*units, *cells])), [*units, *kinds]
     y, e = pl.col("failures"), pl.col("ms")
     risk = hours.group_by(by).agg(e.sum()).filter(e > 0)
+    risk = risk.join(asked, on=units, how="semi", nulls_equal=True)
     of_unit = risk.group_by(units).agg(
         pl.len().alias("cells"), e.sum().alias("whole"), (1 / e).sum().alias("inverse")
     )

@@ -3,6 +3,7 @@
 Times are days since 1970, exact to the microsecond; nodes are numbered from 0.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ import polars as pl
 from transforms.contract import UTC
 from transforms.node_failures import node_failures
 from transforms.studies.base import Asked
+from transforms.studies.rates import FEWEST_FOR_PHI, scatter_of
 
 DAY_US = 86_400_000_000
 
@@ -88,3 +90,16 @@ def of_class(found: pl.DataFrame, asked: Asked) -> pl.DataFrame:
 def day_of(name: str) -> pl.Expr:
     """A date as days since 1970."""
     return pl.col(name).cast(UTC).dt.epoch("us") / DAY_US
+
+
+def between_nodes(number: np.ndarray, watch: Watch, seed: int) -> tuple[float | None, str]:
+    """phi of events (their nodes' numbers) between nodes by time watched, and whether they came
+    one by one: "held", "not held" or "too few to tell"."""
+    found = scatter_of(
+        np.bincount(number, minlength=len(watch.entry)).astype(float),
+        watch.leave - watch.entry,
+        np.random.default_rng(seed),
+    )
+    if len(number) < FEWEST_FOR_PHI or math.isnan(found.phi):
+        return None, "too few to tell"
+    return found.phi, "held" if found.is_poisson else "not held"

@@ -1,0 +1,120 @@
+"""P-12: whatever divides or tests says how many, over what, how sure, on which clock, by which
+definition and detectors, and whether its assumption held; where it does not, a reason stands here.
+"""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from large_fleet import QUESTIONS, LargeFleet, asked_of
+from large_fleet_records import lay_down
+
+from flows import studying
+from flows.errors import CallError, DataError
+from flows.lake import Lake
+from transforms.definitions import REGISTRY
+from transforms.exposure import CLOCKS
+from transforms.studies import STUDIES
+
+SQL = Path(__file__).resolve().parents[1] / "sql"
+FLEET = LargeFleet(nodes=96, days=30, incidents=3000)
+
+COUNTS = {"failures", "failures_first", "repairs", "ended", "incidents", "failures_seen"}
+SPANS = {"node_days", "watched_days", "watched_hours", "gpu_days_first", "node_months"}
+NEEDS = ("count", "exposure", "interval", "phi", "assumption", "clock", "definition", "detectors")
+
+OF_A_RUN = (
+    "of one run's own steps and saves: the failure rate that it leans on is the rates study's"
+)
+NO_RATE = "tells what happened in the incidents that were seen, and divides by no exposure"
+OWN_LIMITS = "its limits come from whole units, or from none: no scatter widens them"
+WITHOUT: dict[str, dict[str, str]] = {
+    "availability": {"phi": "limits by F or by whole nodes drawn again; `limits` says which"},
+    "blast": dict.fromkeys(("exposure", "interval", "phi", "assumption", "clock"), NO_RATE),
+    "checkpoint": dict.fromkeys(NEEDS, OF_A_RUN),
+    "project": dict.fromkeys(NEEDS, "what other sizes would meet: a band for each, from the rate's"),
+    "recurrence": {"phi": OWN_LIMITS},
+    "survival": {"phi": OWN_LIMITS},
+}  # fmt: skip
+ASKED = [
+    pytest.param(study, options, id=" ".join([study.name, *options.values()]))
+    for study in STUDIES
+    for options in QUESTIONS.get(study.name, ({},))
+]
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory):
+    lake = Lake(tmp_path_factory.mktemp("fleet"))
+    lay_down(FLEET, lake)
+    return lake
+
+
+def lacking(rows: pl.DataFrame) -> set[str]:
+    """Which of NEEDS no column of `rows` meets."""
+    names = set(rows.columns)
+    met = {
+        "count": names & COUNTS,
+        "exposure": names & SPANS,
+        "interval": {n for n in names if n.endswith("_lo") or n == "lo"},
+        **{name: names & {name} for name in NEEDS[3:]},
+    }
+    return {need for need, columns in met.items() if not columns}
+
+
+@pytest.mark.parametrize(("study", "options"), ASKED)
+def test_every_row_of_a_study_has_its_pedigree_or_a_reason(lake, study, options):
+    try:
+        rows = studying.answer(lake.root, study.name, asked_of(options))
+    except (CallError, DataError):
+        # This lake has no training logs and no samples, and its nodes are all of one age and model.
+        empty = [table.name for table in study.reads if not lake.partitions(table)]
+        assert empty or study.name == "regress"
+        return
+    assert lacking(rows) == set(WITHOUT.get(study.name, {}))
+    if "clock" in rows.columns:
+        assert set(rows["clock"].drop_nulls()) <= {*CLOCKS}
+    counted = rows["definition"].drop_nulls()
+    assert set(counted) <= {*REGISTRY}
+    said = set(rows.filter(pl.col("definition").is_not_null())["detectors"])
+    assert said <= {one.detectors for one in REGISTRY.values()}
+    for name in (n for n in rows.columns if n.endswith("_lo") and n[:-3] in rows.columns):
+        told = rows.drop_nulls([name, name[:-3], f"{name[:-3]}_hi"])
+        assert (told[name] <= told[name[:-3]] + 1e-9).all(), name
+        assert (told[name[:-3]] <= told[f"{name[:-3]}_hi"] + 1e-9).all(), name
+
+
+def test_the_versions_on_a_row_are_those_of_every_classifier():
+    from transforms.boards import BOARDS_VERSION
+    from transforms.cluster_reasons import CLUSTER_REASONS_VERSION
+    from transforms.reasons import REASONS_VERSION
+
+    said = REGISTRY["coalesced-180s"].detectors
+    for version in (REASONS_VERSION, CLUSTER_REASONS_VERSION, BOARDS_VERSION):
+        assert version in said
+
+
+RATE_VIEWS = {"fleet_rates", "node_rates", "weekly_rates"}
+VIEWS_WITHOUT = {
+    "incident_costs": "what one incident cost, from the ledger; no estimate",
+    "data_quality": "counts of what was read, with shares told as counts",
+    "gpu_time_weekly": "integers of the ledger: measured, not estimated",
+    "interruptions_by_cause": "integers of the ledger: measured, not estimated",
+    "recovery_advice": "times of one run's own interruptions",
+    "repair_times": "Kaplan-Meier quantiles; `survival --of repair` has their limits",
+    "run_badput": "integers of the ledger: measured, not estimated",
+    "run_ettr_hours": "integers of the ledger: measured, not estimated",
+    "telemetry_coverage": "time covered: measured, not estimated",
+    "window_sensitivity": "one count for every gap that could have been chosen",
+}
+
+
+def test_every_view_has_limits_or_a_reason():
+    for path in sorted((SQL / "views").glob("*.sql")):
+        text = path.read_text(encoding="utf-8")
+        has_limits = "_lo" in text and "_hi" in text
+        assert has_limits != (path.stem in VIEWS_WITHOUT), path.stem
+        if path.stem in RATE_VIEWS:
+            header = text.split("\nWITH")[0]
+            for column in ("clock", "definition", "failures", "node_days"):
+                assert column in header, (path.stem, column)
