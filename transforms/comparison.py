@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from scipy import stats
+from scipy.special import betaincinv
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,9 @@ def rate_ratio(
     if total == 0:
         return RateRatio(math.nan, 0.0, math.inf, 1.0)
     tail = (1 - level) / 2
-    low = stats.beta.ppf(tail, failures_1, failures_2 + 1) if failures_1 else 0.0
-    high = stats.beta.ppf(1 - tail, failures_1 + 1, failures_2) if failures_2 else 1.0
+    # Quantiles of the beta law, without the checks that cost more than they do.
+    low = float(betaincinv(failures_1, failures_2 + 1, tail)) if failures_1 else 0.0
+    high = float(betaincinv(failures_1 + 1, failures_2, 1 - tail)) if failures_2 else 1.0
     scale = exposure_2 / exposure_1
     share = exposure_1 / (exposure_1 + exposure_2)
     return RateRatio(

@@ -25,17 +25,19 @@ def node_failures(incidents: pl.DataFrame, members: pl.DataFrame) -> pl.DataFram
     )
     faults = own.select(pl.col("kind").cast(pl.String), "code", is_own=True)
     facts = incidents.select("incident", "cluster", pl.col("class").cast(pl.String))
+    members = members.select("incident", "node", "kind", "code", "role", "source_table", "observed_at")  # fmt: skip
     told = (
         members.filter(pl.col("node") != "")
-        .join(facts, on="incident")
         .join(faults, on=["kind", "code"], how="left")
         .filter(
             (pl.col("role").cast(pl.String) == "root")
             | pl.col("source_table").cast(pl.String).is_in(STATES)
             | pl.col("is_own").fill_null(False)
         )
-        .group_by("incident", "cluster", "node", "class")
+        .group_by("incident", "node")
         .agg(pl.col("observed_at").min().alias("at"))
+        .join(facts, on="incident")
+        .select("incident", "cluster", "node", "class", "at")
     )
     stood = (
         incidents.filter((pl.col("node") == "") & (pl.col("nodes").list.len() > 0))

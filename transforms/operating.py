@@ -101,3 +101,16 @@ def stood(rows: pl.DataFrame, exposure: pl.DataFrame, places: Sequence[str]) -> 
     keys = ["day", *ID]
     there = exposure.select(*keys, *places).join(rows.select(keys), on=keys, how="semi")
     return rows.join(there, on=keys, how="left", maintain_order="left")
+
+
+def on_the_day(rows: pl.DataFrame, homes: pl.DataFrame) -> pl.DataFrame:
+    """`rows` (day, cluster, node) with the latest of `homes` (day from which on, cluster, node)."""
+    if homes.select(ID).is_duplicated().any():
+        return rows.sort("day").join_asof(
+            homes.sort("day"), on="day", by=list(ID), check_sortedness=False
+        )
+    # One home a node needs no search by day.
+    found = rows.join(homes.rename({"day": "from_day"}), on=list(ID), how="left")
+    more = [name for name in homes.columns if name not in ("day", *ID)]
+    is_there = pl.col("from_day") <= pl.col("day")
+    return found.with_columns(pl.when(is_there).then(pl.col(more))).drop("from_day")

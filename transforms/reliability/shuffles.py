@@ -21,7 +21,7 @@ BLOCK = 200
 """Draws held at once."""
 ENOUGH = 40
 """Draws as strange as the data after which it is dull for certain."""
-ENOUGH_OF_ONE = 10
+ENOUGH_OF_ONE = 5
 """The same of a single domain, whose p is judged among hundreds."""
 FEW = 20_000_000
 """Pairs times draws up to which no compiled code is worth its loading."""

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
+from transforms.operating import on_the_day
 from transforms.reliability.regression import Regression, negative_binomial, poisson
 from transforms.studies.base import Asked, RefusalError, Study, at_risk, counted, watched_enough
 from transforms.tables import derived as d
@@ -103,7 +104,7 @@ def _cells(
     """Failures and node-days of each node within each combination of levels."""
     keys = ["day", "cluster", "node"]
     seen = hits.group_by(keys).agg(pl.col("failures").cast(pl.Int64).sum())
-    rows = risk.select(*keys, "node_days", *ON_THE_DAY[1:]).join(seen, on=keys, how="left")
+    days = risk.select(*keys, "node_days", *ON_THE_DAY[1:])
     homes = fleet.select(
         "cluster",
         "node",
@@ -112,24 +113,35 @@ def _cells(
         day=pl.col("valid_from").dt.date(),
         since=pl.col("valid_from").min().over("cluster", "node").dt.date(),
     )
-    rows = rows.sort("day").join_asof(
-        homes.sort("day"), on="day", by=["cluster", "node"], check_sortedness=False
-    )
+    # Days and failures stand in rows of their own: all that is wanted of them are sums.
+    rows = pl.concat(
+        [days, days.drop("node_days").join(seen, on=keys)], how="diagonal"
+    ).with_columns(pl.col("node_days", "failures").fill_null(0))
+    rows = on_the_day(rows, homes)
     age = (pl.col("day") - pl.col("since")).dt.total_days()
     band = pl.sum_horizontal(age >= edge for edge in AGES)
     known = (pl.col("evidence").cast(pl.String) == "inventory") & (age >= 0)
     made = {
-        "age": pl.when(known).then(band.replace_strict(dict(enumerate(_age_bands())))),
-        "month": pl.col("day").dt.strftime("%Y-%m"),
-        **{name: pl.col(column) for name, column in OF_THE_FLEET.items()},
+        "age": pl.when(known).then(band),
+        "month": pl.col("day").dt.truncate("1mo"),
+        **{name: pl.col(column).cast(pl.Categorical) for name, column in OF_THE_FLEET.items()},
     }
-    rows = rows.with_columns(
-        made.get(f, pl.col(f)).cast(pl.String).fill_null(NOT_TOLD).alias(f) for f in factors
-    )
+    # Names as numbers group many times faster than texts; they are texts again once few are left.
     by = list(dict.fromkeys(("cluster", "node", *factors)))
+    rows = rows.select(
+        *(made.get(name, pl.col(name).cast(pl.Categorical)).alias(name) for name in by),
+        "node_days",
+        "failures",
+    )
+    told = {
+        "age": pl.col("age").replace_strict(dict(enumerate(_age_bands())), return_dtype=pl.String),
+        "month": pl.col("month").dt.strftime("%Y-%m"),
+    }
     return (
         rows.group_by(by)
-        .agg(pl.col("node_days").sum(), pl.col("failures").fill_null(0).sum())
+        .agg(pl.col("node_days", "failures").sum())
+        .with_columns(told.get(name, pl.col(name)).cast(pl.String).alias(name) for name in by)
+        .with_columns(pl.col(factors).fill_null(NOT_TOLD))
         .sort(by)
     )
 
