@@ -68,14 +68,7 @@ def rates(asked: Asked, *, failures: pl.DataFrame, exposure: pl.DataFrame) -> pl
         node_days=pl.col("ms").fill_null(0) / DAY_MS,
         coverage=1 - pl.col("unobserved_ms") / pl.col("wall_ms"),
     )
-    rows = scatter(
-        rows.drop(*times),
-        hits,
-        {("day",): by_day, ("cluster", "node"): hours},
-        units,
-        kinds,
-        asked.seed,
-    )
+    rows = scatter(rows.drop(*times), hits, hours, units, kinds, asked.seed, by_day)
     texts = [name for name, kind in rows.schema.items() if kind == pl.Categorical]
     rows = rows.cast(dict.fromkeys(texts, pl.String))
     told = _answered(rows, asked).select(*by, *ANSWER)

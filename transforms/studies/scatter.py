@@ -6,7 +6,7 @@ node-days without one cost nothing. Where cells are too sparse for chi-square, a
 answer hangs on it, chance draws decide.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -27,16 +27,18 @@ CELLS = (("day",), ("cluster", "node"))
 def scatter(
     rows: pl.DataFrame,
     hits: pl.DataFrame,
-    hours: Mapping[tuple[str, ...], pl.DataFrame],
+    hours: pl.DataFrame,
     units: Sequence[str],
     kinds: Sequence[str],
     seed: int,
+    by_day: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """`rows` with `phi` and `is_poisson`, null where there are too few failures to tell.
 
     rows   units, kinds, failures, node_days; one a unit and kind
     hits   units, kinds, day, cluster, node, failures
-    hours  by CELLS: units, the cells' columns, ms (Int64) at risk; one or more rows a cell
+    hours  units, day, cluster, node, ms (Int64) at risk
+    by_day the same summed by units and day, where somebody has that already
     """
     keys = [*units, *kinds]
     enough = (pl.col("failures") >= FEWEST_FOR_PHI) & (pl.col("node_days") > 0)
@@ -45,7 +47,15 @@ def scatter(
     enough_units = asked.select(units).unique()
     found = pl.concat(
         [
-            _by_cells(hits, hours[cells], enough_units, units, kinds, cells, seed)
+            _by_cells(
+                hits,
+                hours if by_day is None or cells != CELLS[0] else by_day,
+                enough_units,
+                units,
+                kinds,
+                cells,
+                seed,
+            )
             for cells in CELLS
             if not set(cells) <= set(units)
         ]
