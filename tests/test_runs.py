@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from transforms.recipes import Window
-from transforms.runs import link
+from transforms.runs import LINK_CONFIDENCE, link
+from transforms.tables.derived import RUN_ATTEMPTS
 from transforms.tables.observed import JOB_ATTEMPTS, RUN_MARKS
 
 T0 = datetime(2026, 3, 2, tzinfo=UTC)
@@ -116,6 +117,103 @@ def test_a_log_counts_for_the_attempt_it_lies_in(minutes, expected):
 def test_a_running_attempt_logs_until_the_horizon():
     rows = linked([attempt("7", 2, ended=None)], [mark("7", 500, "big")])
     assert verdicts(rows) == [("7", "big", "train_log", True)]
+
+
+def named(job_id, hour, *, hours=1.0, state="TIMEOUT", **more):
+    return attempt(
+        job_id, hour, hours=hours, state=state,
+        **{"name": "pretrain", "user": "maria", "account": "a", "partition": "p"} | more,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("attempts", "expected"),
+    [
+        pytest.param(
+            [named("7", 1), named("8", 2, state="NODE_FAIL"), named("9", 5, state="RUNNING")],
+            [("7", "7", "time_limit"), ("8", "7", "time_limit"), ("9", "7", "resubmission")],
+            id="a chain of time limits that a failure breaks",
+        ),
+        pytest.param(
+            [named("7", 1, hours=5), named("8", 6, submitted=T0 + 2 * HOUR)],
+            [("7", "7", "time_limit"), ("8", "7", "time_limit")],
+            id="submitted ahead, to start after the first",
+        ),
+        pytest.param(
+            [named("7", 1), named("8", 25.9), named("9", 51)],
+            [("7", "7", "time_limit"), ("8", "7", "time_limit"), ("9", "9", "alone")],
+            id="more than a day after",
+        ),
+        pytest.param(
+            [named("7", 1, state="COMPLETED"), named("8", 3)],
+            [("7", "7", "alone"), ("8", "8", "alone")],
+            id="the first had finished",
+        ),
+        pytest.param(
+            [named("7", 1), named("8", 3, user="jonas"), named("9", 3, name="sft")],
+            [("7", "7", "alone"), ("8", "8", "alone"), ("9", "9", "alone")],
+            id="another user, another name",
+        ),
+        pytest.param(
+            [named("7", 1, hours=3), named("8", 2)],
+            [("7", "7", "alone"), ("8", "8", "alone")],
+            id="two at once",
+        ),
+        pytest.param(
+            [named("7_1", 1), named("7_2", 3)],
+            [("7_1", "7_1", "alone"), ("7_2", "7_2", "alone")],
+            id="tasks of an array",
+        ),
+        pytest.param(
+            [named("7_1", 1, state="NODE_FAIL"), named("7_1", 3)],
+            [("7_1", "7_1", "requeue")] * 2,
+            id="a requeued task of an array",
+        ),
+        pytest.param(
+            [named("7", 1, gpus=64), named("8", 3, gpus=56), named("9", 5, gpus=16)],
+            [("7", "7", "time_limit"), ("8", "7", "time_limit"), ("9", "9", "alone")],
+            id="with fewer GPUs, and with far fewer",
+        ),
+        pytest.param(
+            [
+                named("7", 1, nodes=["n1"], gpus=8),
+                named("8", 2.2, nodes=["n1"], gpus=8),
+                named("9", 3.5, nodes=["n1"], gpus=8),
+            ],
+            [("7", "7", "time_limit"), ("8", "7", "time_limit"), ("9", "9", "alone")],
+            id="on one node only right after",
+        ),
+        pytest.param(
+            [named("7", 1, state="NODE_FAIL"), named("7", 3), named("8", 5)],
+            [("7", "7", "requeue"), ("7", "7", "requeue"), ("8", "7", "time_limit")],
+            id="a requeue, then another job",
+        ),
+    ],
+)
+def test_jobs_that_go_on_with_each_other_are_one_run(attempts, expected):
+    made = linked(attempts, days=4)
+    assert (
+        made.select("job_id", "run", "link").sort("job_id", maintain_order=True).rows() == expected
+    )
+
+
+def test_days_of_a_chain_do_not_depend_on_the_window():
+    chain = [named(str(100 + n), 23 * n, hours=22) for n in range(70)]
+    whole = linked(chain, days=70)
+    parts = [linked(chain, since=T0 + n * DAY) for n in range(70)]
+    assert pl.concat(parts).sort("cluster", "job_id", "submitted").equals(whole)
+    assert whole["run"].n_unique() == 4  # pieces of four weeks
+
+
+def test_every_link_has_its_confidence_in_python_and_sql():
+    from test_views import warehouse
+
+    links = RUN_ATTEMPTS.dtypes["link"].categories.to_list()
+    assert list(LINK_CONFIDENCE) == links
+    connection = warehouse({})
+    told = [connection.sql(f"SELECT link_confidence('{link}')").fetchall()[0][0] for link in links]
+    assert told == list(LINK_CONFIDENCE.values())
+    assert sorted(told[:-1], reverse=True) == told[:-1]
 
 
 def test_a_reused_job_id_is_another_run():

@@ -2,7 +2,8 @@
 
 A run is one logical training task; it may take many jobs, and a job may be requeued under its own
 id. The best witness decides: the run that the job itself names, then the run that its training
-log names, then the job id, which a requeue keeps. How the run is known stays in `link`.
+log names, then the job id, which a requeue keeps, then what looks like the same work under another
+id (see chains). How the run is known stays in `link`; how sure that is, LINK_CONFIDENCE tells.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from transforms.chains import chains, piece_of
 from transforms.log_attempts import log_attempts
 from transforms.tables.derived import RUN_ATTEMPTS
 
@@ -21,6 +23,17 @@ REACH = pl.duration(days=31)
 REACH_DAYS = 31
 LOG_SLACK = pl.duration(minutes=5)
 """A log may begin before, and end after, what the scheduler says of the allocation."""
+
+LINK_CONFIDENCE = {
+    "explicit": 1.0,
+    "train_log": 0.95,
+    "requeue": 0.9,
+    "time_limit": 0.7,
+    "resubmission": 0.5,
+    "alone": 1.0,
+}
+"""How sure it is that attempts of one run are one run, by how they were linked (a rule of ours). One
+that nothing links is a run for certain, as far as it goes."""
 
 ATTEMPT = ["cluster", "job_id", "submitted"]
 SUBMITTED, STARTED = pl.col("submitted"), pl.col("started")
@@ -44,15 +57,21 @@ def link(
         attempts.with_columns(told.alias("told"))
         .join(logged, on=ATTEMPT, how="left")
         .join(again, on=ATTEMPT, how="left")
+        .with_columns(piece=piece_of(SUBMITTED))
+        .join(
+            chains(job_attempts).rename({"link": "chained"}),
+            on=["cluster", "job_id", "piece"],
+            how="left",
+        )
         .with_columns(
-            pl.coalesce("told", "logged_run", "job_id").alias("run"),
+            pl.coalesce("told", "logged_run", "root", "job_id").alias("run"),
             pl.when(pl.col("told").is_not_null())
             .then(pl.lit("explicit"))
             .when(pl.col("logged_run").is_not_null())
             .then(pl.lit("train_log"))
             .when(pl.col("is_again").fill_null(False))
             .then(pl.lit("requeue"))
-            .otherwise(pl.lit("alone"))
+            .otherwise(pl.coalesce("chained", pl.lit("alone")))
             .alias("link"),
             pl.coalesce("node_count", pl.col("nodes").list.len(), 0).alias("node_count"),
             pl.col("gpus").fill_null(0),

@@ -16,6 +16,8 @@ from transforms.simulate.history import Attempt, History, Interruption, Spell, T
 from transforms.simulate.moments import DAY, day_of
 
 FIRST_STEPS = 200
+IDEAL_DAYS = 13
+"""Days before a step's own from which on its ideal is looked for: a long run's begin is out of reach."""
 Key = tuple[str, str, str, str, bool]  # day, run, leaf, cause, provisional
 
 
@@ -223,16 +225,25 @@ class _Keeping:
         self.task = task
         logs = [attempt.log for attempt in task.attempts]
         self.first = [int(log.step[0]) if log and len(log.step) else None for log in logs]
-        lengths = [
-            int(length)
+        self.lived = sorted(
+            step
             for log in logs
             if log
-            for length in (log.ended - log.began)[:FIRST_STEPS].tolist()
-        ][:FIRST_STEPS]
-        self.ideal = sorted(lengths)[(len(lengths) - 1) // 10] if lengths else 0
+            for step in zip(log.began.tolist(), (log.ended - log.began).tolist(), strict=True)
+        )
+        self.ideals: dict[int, int] = {}
         safe = [save.step for log in logs if log for save in log.saves if save.durable]
         is_live = task.attempts[-1].state == "RUNNING"
         self.safe_until = (safe[-1] if safe else 0) if is_live else None
+
+    def ideal(self, began: int) -> int:
+        """What a step of that day should take: the tenth percentile of the first within reach."""
+        day = began // DAY
+        if day not in self.ideals:
+            first = bisect_right(self.lived, ((day - IDEAL_DAYS) * DAY, -1))
+            lengths = sorted(length for _, length in self.lived[first : first + FIRST_STEPS])
+            self.ideals[day] = lengths[(len(lengths) - 1) // 10]
+        return self.ideals[day]
 
     def steps(self, log: TrainLog, order: int, gpus: int) -> Iterator[Piece]:
         later = [
@@ -247,7 +258,7 @@ class _Keeping:
                 yield Piece(began, ended, "step_lost", cause, gpus, owner)
                 continue
             loose = self.safe_until is not None and step > self.safe_until
-            split = min(began + self.ideal, ended)
+            split = min(began + self.ideal(began), ended)
             yield Piece(began, split, "ideal", "", gpus, is_provisional=loose)
             if split < ended:
                 yield Piece(split, ended, "slow", "", gpus, is_provisional=loose)

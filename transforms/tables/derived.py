@@ -81,8 +81,8 @@ class RunAttempts(dy.Schema):
     submitted = instant("submission that began this attempt", key=True)
     run = dy.String(description="logical run this attempt belongs to")
     link = dy.Enum(
-        ("explicit", "train_log", "requeue", "alone"),
-        description="how the run is known, best first (methods T-3)",
+        ("explicit", "train_log", "requeue", "time_limit", "resubmission", "alone"),
+        description="how the run is known, best first (methods T-3): named by the job; by its log; one job id; a job with the same name after a time limit; after another stop; nothing else belongs to it",
     )
     name = dy.String(nullable=True, description="job name")
     user = dy.String(nullable=True, description="user")
