@@ -72,7 +72,8 @@ def picked(rng) -> list[str]:
 
 
 def live(rng, table, run: str, job: str, until: float) -> None:
-    """Attempts of one run: restarts from earlier steps, zombies, silent logs, clocks that differ."""
+    """Attempts of one run: restarts from earlier steps, zombies, silent logs, clocks that differ,
+    processes that use more or fewer of their GPUs."""
     now, step, pace = rng.uniform(-DAY_S / 2, DAY_S), 1, until / 200
     end, number = now, 0
     for turn in range(rng.randint(1, 6)):
@@ -95,6 +96,9 @@ def live(rng, table, run: str, job: str, until: float) -> None:
                 [rng.uniform(0.5, 1.5) * pace for _ in range(rng.randint(0, 12))], **who,
             )  # fmt: skip
             table["steps"] += rng.sample(made, rng.randint(len(made) // 2, len(made)))
+            for grown in (0, rng.uniform(0, length)):  # elastic: starts on some of the GPUs
+                gpus = rng.choice([None, rng.randint(0, held["gpus"]), held["gpus"]])
+                table["run_marks"].append(mark("job_start", began + grown, None, gpus=gpus, **who))
             ended = rng.choice([ready, None])
             table["run_marks"].append(mark("init", began + skew, ended and ended + skew, **who))
             for row in rng.sample(made, min(len(made), 2)):

@@ -26,7 +26,8 @@ ledger AS (
         run,
         sum(gpu_ms)::BIGINT AS ledger_gpu_ms
     FROM run_time
-    WHERE is_allocated(leaf)
+    -- Within an allocation, too, GPUs may be spare, or wait for repair as the training's starts tell.
+    WHERE is_allocated(leaf) OR leaf = 'spare' OR (leaf = 'repair_wait' AND evidence = 'marks')
     GROUP BY ALL
 )
 

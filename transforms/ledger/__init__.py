@@ -5,6 +5,7 @@
     lineage    which restart took which steps away
     startup    launch, initialisation and restore, until they count as hung
     claims     what each moment of an attempt may be called, by priority
+    unused     what training leaves idle of an allocation: spares, and GPUs lost on the way
     waits      runs that want to go
     owners     who answers for a loss
     nodes      who has the GPUs of each node

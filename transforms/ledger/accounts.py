@@ -29,6 +29,7 @@ from transforms.ledger.timeline import (
     sum_before,
     sweep,
 )
+from transforms.ledger.unused import in_use, unused_apart
 from transforms.ledger.waits import SLICE, wait_slices
 from transforms.repairs import repairs
 from transforms.tables.derived import GPU_TIME, RUN_HOURS, RUN_TIME
@@ -76,10 +77,11 @@ def gpu_accounts(
     )["repairs"].join(blamed, on="incident", how="left")
     waiting = wait_slices(lines, stops, out, fleet, since, until)
     held, rest = share_nodes(fleet, lines, waiting, out, spells, since, until)
-    # Where an attempt comes to hold more or fewer GPUs its slices are summed apart.
-    turns = pack(held["line"], held["began"])
+    # Where an attempt comes to hold or use more or fewer GPUs its slices are summed apart.
+    used = in_use(logs.marks, lines)
+    turns = np.concatenate([pack(rows["line"], rows["began"]) for rows in (held, used)])
     allocated = _allocated(lines, logs, stops, ms(window.horizon), since, until, turns)
-    own = pl.concat([allocated, waiting])
+    own = pl.concat([unused_apart(allocated, used), waiting])
     named = lines.select("line", "cluster", "run", node=pl.col("nodes").list.first())
     # A node's time counts where the node is, also for a job whose records name no cluster.
     physical = _held_by(own, held).join(place(named, fleet).drop("node"), on="line")
