@@ -1,4 +1,5 @@
-"""The commands for whoever runs the training: how often to save, and what a larger job would meet."""
+"""The commands for whoever runs the training: how much was kept, how often to save, and what a larger
+job would meet."""
 
 from pathlib import Path
 from typing import Annotated
@@ -49,6 +50,15 @@ def project(
     return answer_study("project", common, options)
 
 
+def goodput(*, common: Common = COMMON) -> int:
+    """What share of their GPU time did all runs keep, and each: with the bounds of what was measured,
+    and for the mean over runs a bootstrap interval.
+
+    Example: `faultledger goodput --since 2026-03-02`
+    """
+    return answer_study("goodput", common, {})
+
+
 def register(app: App) -> None:
-    for command in (checkpoint, project):
+    for command in (checkpoint, goodput, project):
         app.command(command)

@@ -119,10 +119,13 @@ def test_a_running_attempt_logs_until_the_horizon():
     assert verdicts(rows) == [("7", "big", "train_log", True)]
 
 
+FOUR = ["n1", "n2", "n3", "n4"]
+
+
 def named(job_id, hour, *, hours=1.0, state="TIMEOUT", **more):
     return attempt(
         job_id, hour, hours=hours, state=state,
-        **{"name": "pretrain", "user": "maria", "account": "a", "partition": "p"} | more,
+        **{"name": "pretrain", "user": "maria", "account": "a", "partition": "p", "nodes": FOUR} | more,
     )  # fmt: skip
 
 
@@ -176,12 +179,12 @@ def named(job_id, hour, *, hours=1.0, state="TIMEOUT", **more):
         ),
         pytest.param(
             [
-                named("7", 1, nodes=["n1"], gpus=8),
-                named("8", 2.2, nodes=["n1"], gpus=8),
-                named("9", 3.5, nodes=["n1"], gpus=8),
+                named("7", 1, nodes=FOUR[:3], gpus=24),
+                named("8", 2.2, nodes=FOUR[:3], gpus=24),
+                named("9", 3.5, nodes=FOUR[:3], gpus=24),
             ],
             [("7", "7", "time_limit"), ("8", "7", "time_limit"), ("9", "9", "alone")],
-            id="on one node only right after",
+            id="on few nodes only right after",
         ),
         pytest.param(
             [named("7", 1, state="NODE_FAIL"), named("7", 3), named("8", 5)],

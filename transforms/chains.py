@@ -6,15 +6,16 @@
 
 A job goes on with the one before it if both have the same cluster, user, name, account and
 partition, the first stopped unfinished, and the second was submitted within a day of that end, or
-before it, started after it, and has at least half and at most twice the GPUs. Jobs of one node bear
-the same names by habit: there the second must come within a quarter of an hour. A name that belongs
-to two jobs at once says nothing. Tasks of arrays and parts of heterogeneous jobs are runs of their
+before it, started after it, and has at least half and at most twice the GPUs. Jobs of a few nodes
+bear the same names by habit: there the second must come within a quarter of an hour. A name that
+belongs to two jobs at once says nothing. Tasks of arrays and parts of heterogeneous jobs are runs of their
 own. Which checkpoints a job reads the scheduler does not tell, so no other link is less sure.
 """
 
 import polars as pl
 
-GAP, GAP_OF_ONE_NODE = pl.duration(hours=24), pl.duration(minutes=15)
+FEW_NODES = 3
+GAP, GAP_OF_FEW_NODES = pl.duration(hours=24), pl.duration(minutes=15)
 MOST_TIMES_THE_GPUS = 2
 PIECE_DAYS = 28
 """A chain is told in pieces of at most four weeks, so that each day can be told from the weeks
@@ -38,8 +39,8 @@ def chains(job_attempts: pl.DataFrame) -> pl.DataFrame:
         name: pl.col(name).shift(1).over(SAME)
         for name in ("state", "ended", "reached", "most_gpus", "most_nodes")
     }
-    is_small = pl.min_horizontal("most_nodes", before["most_nodes"]) <= 1
-    gap = pl.when(is_small).then(GAP_OF_ONE_NODE).otherwise(GAP)
+    is_small = pl.min_horizontal("most_nodes", before["most_nodes"]) <= FEW_NODES
+    gap = pl.when(is_small).then(GAP_OF_FEW_NODES).otherwise(GAP)
     times = pl.col("most_gpus") / before["most_gpus"]
     goes_on = (
         before["state"].is_in(UNFINISHED)
