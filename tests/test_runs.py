@@ -143,6 +143,11 @@ def named(job_id, hour, *, hours=1.0, state="TIMEOUT", **more):
             id="submitted ahead, to start after the first",
         ),
         pytest.param(
+            [named("7", 1, hours=5, state="FAILED"), named("8", 6, submitted=T0 + 2 * HOUR)],
+            [("7", "7", "alone"), ("8", "8", "alone")],
+            id="submitted ahead of a failure that nobody foresaw",
+        ),
+        pytest.param(
             [named("7", 1), named("8", 25.9), named("9", 51)],
             [("7", "7", "time_limit"), ("8", "7", "time_limit"), ("9", "9", "alone")],
             id="more than a day after",

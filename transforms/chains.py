@@ -5,8 +5,8 @@
     7009  pretrain  maria  512 GPUs  RUNNING               /
 
 A job goes on with the one before it if both have the same cluster, user, name, account and
-partition, the first stopped unfinished, and the second was submitted within a day of that end, or
-before it, started after it, and has at least half and at most twice the GPUs. Jobs of a few nodes
+partition, the first stopped unfinished, and the second was submitted within a day of that end (of a
+time limit also ahead of it), started after it, and has at least half and at most twice the GPUs. Jobs of a few nodes
 bear the same names by habit: there the second must come within a quarter of an hour. A name that
 belongs to two jobs at once says nothing. Tasks of arrays and parts of heterogeneous jobs are runs of their
 own. Which checkpoints a job reads the scheduler does not tell, so no other link is less sure.
@@ -46,6 +46,7 @@ def chains(job_attempts: pl.DataFrame) -> pl.DataFrame:
         before["state"].is_in(UNFINISHED)
         & (pl.col("started") >= before["reached"])
         & (pl.col("submitted") <= before["ended"] + gap)
+        & ((pl.col("submitted") >= before["ended"]) | (before["state"] == "TIMEOUT"))
         & times.is_between(1 / MOST_TIMES_THE_GPUS, MOST_TIMES_THE_GPUS)
     ).fill_null(False)
     how = pl.when(before["state"] == "TIMEOUT").then(pl.lit("time_limit"))
