@@ -21,7 +21,7 @@ from typing import Any
 import polars as pl
 
 from flows import filing, holding, known, settings
-from flows.decoding import load
+from flows.decoding import distinct, load
 from flows.errors import CallError, DataError
 from flows.lake import Lake
 from flows.pieces import Spool
@@ -113,11 +113,7 @@ class Again:
     def _replace(self, table: Table, names: list[str]) -> None:
         ours = pl.col("file").is_in(names)
         parts = self.lake.partitions(table)
-        held = {
-            label
-            for label, path in parts.items()
-            if set(names) & self.lake.read_column(path, "file")
-        }
+        held = {label for label, path in parts.items() if set(names) & distinct(path, "file")}
         for label in sorted(held | set(self.spool.labels(table))):
             rows = self.spool.part(table, label)
             self.gained[table.name] += self.lake.merge(table, rows, ours, also=[label])
@@ -162,7 +158,7 @@ class Again:
         key = [name for name in table.key if name != "cluster"]
         lost = [table.empty().select(key)]
         for label, path in self.lake.partitions(table).items():
-            if not set(names) & self.lake.read_column(path, "file"):
+            if not set(names) & distinct(path, "file"):
                 continue
             old = load(table, path).filter(pl.col("file").is_in(names))
             gone = _plain(old).join(

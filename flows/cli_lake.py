@@ -20,6 +20,22 @@ def compact(*, lake: Lake = Path("lake")) -> int:
     return verbs_lake.compact(lake)
 
 
+def retain(
+    *,
+    lake: Lake = Path("lake"),
+    dry_run: Annotated[bool, Parameter(help="Say what would go; drop nothing.")] = False,
+    as_of: Annotated[str | None, Parameter(help="The present moment, for a trial.")] = None,
+) -> int:
+    """Drop samples and rollups older than `[retention]` in settings.toml allows; without it nothing.
+
+    Example: `faultledger retain --dry-run`
+    """
+    from flows import verbs_lake
+    from flows.cli import _now
+
+    return verbs_lake.retain(lake, _now(as_of), dry_run)
+
+
 def schedule(
     inbox: Annotated[list[Path], Parameter(help="Folders to ingest.")],
     /,
@@ -40,5 +56,5 @@ def schedule(
 
 
 def register(app: App) -> None:
-    for command in (compact, schedule):
+    for command in (compact, retain, schedule):
         app.command(command)

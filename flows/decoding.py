@@ -28,6 +28,12 @@ def load(table: Table, path: Path) -> pl.DataFrame:
     return rows.select(_shape(table, rows.schema, there))
 
 
+def distinct(path: Path, column: str) -> set[str]:
+    """The values of one column of one file."""
+    rows = pl.read_parquet(path.read_bytes(), columns=[column])
+    return set(rows[column].unique().to_list())
+
+
 def batches(paths: list[Path]) -> Iterator[list[Path]]:
     """Files to be held in memory together: many small ones, few large ones."""
     batch: list[Path] = []

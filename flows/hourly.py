@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from flows import dropped
 from flows.footers import footer
 from flows.lake import Lake
 from flows.partitions import begin, partition
 from transforms.contract import Table
 from transforms.metrics import BY_NAME
-from transforms.recipes import Recipe, Window
+from transforms.recipes import RECIPES, Recipe, Window
 
 if TYPE_CHECKING:
     from flows.derive import Stretch
@@ -32,16 +33,17 @@ Stamps = dict[str, tuple[int, int]]
 def make(lake: Lake, stretch: "Stretch", code: str) -> bool:
     """Make the stale hours of one recipe's stretch; False where all were current."""
     recipe, window = stretch.recipe, stretch.window
-    name = f"derive/{recipe.makes[0].name}-{window.since:%Y-%m}.json"
+    name = _note(recipe, window.since)
     note = lake.recall(name)
     if note.get("code") != [code, stretch.cluster]:
         note = {"code": [code, stretch.cluster], "hours": {}, "files": {}}
     inputs = {t: lake.stamps(t, window.since - HOUR, window.until) for t in recipe.reads}
     outputs = {t: lake.stamps(t, window.since, window.until) for t in recipe.makes}
+    frozen = frozen_until(lake, recipe)
     wanted = {
         hour: _signature(inputs, hour)
         for hour in sorted({begin(label) for stamps in inputs.values() for label in stamps})
-        if hour >= window.since
+        if hour >= max(window.since, frozen)
     }
     current = {h for h, made_from in wanted.items() if _is_current(note, h, made_from, outputs)}
     strays = {begin(label) for stamps in outputs.values() for label in stamps} - wanted.keys()
@@ -50,26 +52,66 @@ def make(lake: Lake, stretch: "Stretch", code: str) -> bool:
     for day in sorted(days):
         hours = [h for h in wanted if day <= h < day + DAY]
         stale = [h for h in hours if h not in current]
-        gone = _labels_gone(outputs, day, set(hours))
+        gone = _labels_gone(outputs, day, set(hours), frozen)
         if not stale and not gone:
             continue
         made = True
-        _make_day(lake, recipe, stretch.cluster, day, stale, set(hours) - set(stale))
+        kept = {h for n in range(24) if (h := day + n * HOUR) < frozen} | set(hours) - set(stale)
+        _make_day(lake, recipe, stretch.cluster, day, stale, kept)
         after = {t: lake.stamps(t, day, day + DAY) for t in recipe.makes}
         _remember(note, after, day, {h: wanted[h] for h in hours})
         lake.remember(name, note)
     return made
 
 
-def _labels_gone(outputs: dict[Table, Stamps], day: datetime, hours: set[datetime]) -> bool:
-    """True where something is made of an hour of that day that has no samples any more."""
+def frozen_until(lake: Lake, recipe: Recipe) -> datetime:
+    """The begin of the first hour that can still be made: neither it nor the one before it, of
+    which it is made as well, has been dropped."""
+    until = dropped.until(lake, recipe.reads)
+    return until if until == dropped.NEVER else until + HOUR
+
+
+def made(lake: Lake) -> set[datetime]:
+    """The hours of which all that follows from their samples has been made, as they are now."""
+    recipes = [recipe for recipe in RECIPES if recipe.is_hourly]
+    tables = {table for recipe in recipes for table in recipe.reads}
+    inputs = {t: lake.stamps(t) for t in tables}
+    hours = {
+        begin(label) + n * HOUR for stamps in inputs.values() for label in stamps for n in (0, 1)
+    }
+    late = {begin(label) for stamps in inputs.values() for label in stamps if "/late-" in label}
+    found = hours - late
+    for recipe in recipes:
+        frozen = frozen_until(lake, recipe)
+        notes: dict[str, dict[str, str]] = {}
+        mine = {t: inputs[t] for t in recipe.reads}
+        for hour in hours:
+            if hour < frozen or not any(_label(t, hour) in mine[t] for t in recipe.reads):
+                continue
+            name = _note(recipe, hour)
+            if name not in notes:
+                notes[name] = lake.recall(name).get("hours", {})
+            if notes[name].get(hour.isoformat()) != _signature(mine, hour):
+                found.discard(hour)
+    return found
+
+
+def _note(recipe: Recipe, month: datetime) -> str:
+    return f"derive/{recipe.makes[0].name}-{month:%Y-%m}.json"
+
+
+def _labels_gone(
+    outputs: dict[Table, Stamps], day: datetime, hours: set[datetime], frozen: datetime
+) -> bool:
+    """True where something is made of an hour of that day that has no samples any more, though
+    none were dropped."""
     for table, stamps in outputs.items():
         for label in stamps:
             at = begin(label)
             if day <= at < day + DAY:
-                if partition(table) == "hour" and at not in hours:
+                if partition(table) == "hour" and at not in hours and at >= frozen:
                     return True
-                if partition(table) != "hour" and not hours:
+                if partition(table) != "hour" and not hours and at >= frozen:
                     return True
     return False
 

@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
+from flows.decoding import distinct
+from flows.dropped import dropped
 from flows.errors import DataError
 from flows.footers import footer
 from flows.lake import Lake
@@ -67,6 +69,8 @@ def observed_days(lake: Lake, said: Settings) -> Observed:
     dated = [seen for table, of_table in looks.items() if table.day for seen in of_table.values()]
     lows = [seen.low for seen in dated if seen.low is not None]
     highs = [seen.high for seen in dated if seen.high is not None]
+    gone = dropped(lake).values()
+    lows += [_microseconds(one.since) for one in gone]
     begin = said.observed_from or (EPOCH + timedelta(microseconds=min(lows)) if lows else None)
     horizon = said.observed_until or (EPOCH + timedelta(microseconds=max(highs)) if highs else None)
     if begin is None or horizon is None:
@@ -79,6 +83,7 @@ def observed_days(lake: Lake, said: Settings) -> Observed:
     until = midnight((horizon - timedelta(microseconds=1)).date()) + DAY
     every = (seen for of_table in looks.values() for seen in of_table.values())
     names = {name for seen in every for name in seen.clusters} - {""}
+    names |= {name for one in gone for name in one.clusters}
     return Observed(
         midnight(begin.date()),
         max(until, midnight(begin.date()) + DAY),
@@ -108,7 +113,7 @@ def look(
         for label, stamp in there.stamps(table).items():
             told = of_table.get(label)
             if told is None or told[:2] != list(stamp) or told[6] not in known:
-                seen = _open(lake, table, there.partitions(table, label)[label])
+                seen = _open(table, there.partitions(table, label)[label])
                 shape = hashlib.sha256(repr(seen.fields).encode()).hexdigest()[:12]
                 known[shape] = seen.fields
                 told = [*stamp, seen.rows, seen.low, seen.high, list(seen.clusters), shape]
@@ -125,7 +130,7 @@ def look(
     return found
 
 
-def _open(lake: Lake, table: Table, path: Path) -> Look:
+def _open(table: Table, path: Path) -> Look:
     about = footer(path)
     if table.room != "observed":
         return Look(about.rows, None, None, (), about.fields)
@@ -137,7 +142,7 @@ def _open(lake: Lake, table: Table, path: Path) -> Look:
     clusters: list[str] = []
     if "cluster" in table.dtypes and named is not None:
         is_one = named.low == named.high
-        clusters = [str(named.low)] if is_one else sorted(lake.read_column(path, "cluster"))
+        clusters = [str(named.low)] if is_one else sorted(distinct(path, "cluster"))
     return Look(about.rows, low, max(highs, default=None), tuple(clusters), about.fields)
 
 

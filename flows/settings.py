@@ -6,6 +6,9 @@ week_close_hours = 48              # late rows are waited for this long before a
 observed_from = 2026-03-02         # the fleet was watched from here ...
 observed_until = 2026-03-16        # ... to here, whatever the last record is; both optional
 
+[retention]                        # what may go, and when; all else is kept for good
+gpu_samples = "30d"                # days or hours ("72h") after the partition's end
+
 [[prices]]                         # one price holds at a time; valid_to may be left out
 valid_from = 2026-01-01
 currency = "USD"
@@ -19,9 +22,10 @@ class = "GPU"                      # that it bears on; this and hall may be left
 """
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -32,7 +36,7 @@ from flows.errors import DataError
 from transforms import eras
 
 FILE = "settings.toml"
-LISTS = ("prices", "calendar")
+LISTS = ("prices", "calendar", "retention")
 DEFAULT_LAKE = Path("lake")
 
 
@@ -71,6 +75,7 @@ class Settings:
     observed_until: datetime | None = None
     prices: tuple[Price, ...] = ()
     calendar: tuple[Change, ...] = ()
+    retention: tuple[tuple[str, timedelta], ...] = ()
 
 
 def lake_root(given: Path | None = None) -> Path:
@@ -131,6 +136,7 @@ def _settings(said: dict[str, Any]) -> Settings:
         calendar=tuple(
             sorted(map(_change, said.get("calendar", [])), key=lambda c: (c.day, c.kind, c.what))
         ),
+        retention=tuple(sorted((n, _age(n, age)) for n, age in said.get("retention", {}).items())),
     )
     for earlier, later in zip(whole.prices, whole.prices[1:], strict=False):
         if earlier.valid_to is None or earlier.valid_to > later.valid_from:
@@ -152,6 +158,13 @@ def _price(said: dict[str, Any]) -> Price:
     if price.valid_to is not None and price.valid_to <= price.valid_from:
         raise ValueError(f"the price from {price.valid_from:%Y-%m-%d} ends before it begins")
     return price
+
+
+def _age(name: str, said: object) -> timedelta:
+    found = re.fullmatch(r"([1-9][0-9]{0,5})([dh])", said) if isinstance(said, str) else None
+    if not found:
+        raise ValueError(f'retention of {name} is {said!r}: say days or hours, as "30d" or "72h"')
+    return timedelta(**{{"d": "days", "h": "hours"}[found[2]]: int(found[1])})
 
 
 def _change(said: dict[str, Any]) -> Change:

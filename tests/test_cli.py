@@ -27,6 +27,7 @@ VERBS = [
     "ingest",
     "derive",
     "compact",
+    "retain",
     "report",
     "sql",
     "ask",

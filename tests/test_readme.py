@@ -20,6 +20,7 @@ VERBS = (
     "map",
     "derive",
     "compact",
+    "retain",
     "report",
     "sql",
     "ask",
