@@ -1,51 +1,88 @@
 """Very many files of one format in one go, through the source's own reader of many.
 
 Whatever is not plain - a broken packing, a contract that a row does not keep, a clock that was
-never set, a share of refusals that the caller does not allow - sends all the files of a batch
+never set, a share of refusals that the caller does not allow - sends all the files read together
 the way of `reading.take`, one by one: that way is exact, and says what is wrong with which.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import polars as pl
 
 from flows import settings
 from flows.errors import RefusedError
 from flows.holding import Held
-from flows.packing import Budget
-from flows.reading import EARLIEST, LARGEST, Options, Taken, origin_of, take
+from flows.reading import EARLIEST, Options, Taken, origin_of, take
 from transforms.sources import BY_NAME as SOURCES
 from transforms.sources.base import Bulk, BulkReader, Source
 from transforms.tables import BY_NAME as TABLES
 
-BATCH_BYTES = 256 * 1024**2
-"""Text read in one go: more files at once write each hour's partition less often."""
+TOGETHER = 128 * 1024**2
+"""Bytes of text that are read in one go, and the longest file that is read so."""
+WORTH_IT = 1024**2
+"""Bytes of one file alone from which on it is worth setting up the reader of many."""
 
 
 def take_all(
-    held: Sequence[Held], source: Source, options: Options, said: settings.Settings
+    held: Sequence[Held],
+    source: Source,
+    options: Options,
+    said: settings.Settings,
+    staging: Path | None,
 ) -> list[Taken]:
     """Read files of a source that has a reader of many; as `reading.take` of each of them.
 
-    The rows of all files are in the frames of the first: the lake sorts them anyway, and cutting
-    them up by file would cost more than reading them. Counts and refusals stay with their file.
+    The rows of files read together are in the frames of the first: the lake sorts them anyway,
+    and cutting them up by file would cost more than reading them. Counts and refusals stay with
+    their file. Of a file that was read so only the name and the hash are kept, not the bytes.
     """
-    read = _in_one_go(held, source, options, said) if len(held) > 1 else None
-    return read or [take(one, source, options, said, None) for one in held]
+    taken: list[Taken] = []
+    is_worth_it = len(held) > 1 or sum(one.size for one in held) >= WORTH_IT
+    for some, texts in _together(held) if is_worth_it else [(list(held), None)]:
+        read = texts and _in_one_go(some, texts, source, options, said)
+        taken += read or [take(one, source, options, said, staging) for one in some]
+    return taken
+
+
+def _together(held: Sequence[Held]) -> Iterator[tuple[list[Held], list[bytes] | None]]:
+    """Files with their texts; without them one that must be read by itself."""
+    some: list[Held] = []
+    texts: list[bytes] = []
+    for one in held:
+        text = _text(one)
+        if some and (text is None or sum(map(len, texts)) + len(text) > TOGETHER):
+            yield some, texts
+            some, texts = [], []
+        if text is None:
+            yield [one], None
+        else:
+            some.append(one)
+            texts.append(text)
+    if some:
+        yield some, texts
+
+
+def _text(one: Held) -> bytes | None:
+    """The whole text, or None where it is broken, was changed, or is too long."""
+    try:
+        text = one.whole(TOGETHER)
+        one.check()
+    except RefusedError:
+        return None
+    return text
 
 
 def _in_one_go(
-    held: Sequence[Held], source: Source, options: Options, said: settings.Settings
+    held: Sequence[Held],
+    texts: Sequence[bytes],
+    source: Source,
+    options: Options,
+    said: settings.Settings,
 ) -> list[Taken] | None:
     origins = [origin_of(one, options, said) for one in held]
-    try:
-        texts = [one.text(Budget(one.size)).read_all(LARGEST) for one in held]
-        for one in held:
-            one.check()
-    except RefusedError:
-        return None
     try:
         told = _reader(source.name).read(list(zip(texts, origins, strict=True)))
         frames = _whole_tables(told)
@@ -55,11 +92,19 @@ def _in_one_go(
     if frames is None or not _is_plain(told, options):
         return None
     taken = [
-        Taken(one, source.name, origin.modified, part, False, dict(sorted(rows.items())))
+        Taken(
+            one.without_bytes() if source.is_bulk else one,
+            source.name,
+            origin.modified,
+            part,
+            False,
+            dict(sorted(rows.items())),
+            told=options.told(),
+        )
         for one, origin, part, rows in zip(held, origins, told.parts, told.rows, strict=True)
     ]
     taken[0] = replace(taken[0], parsed=replace(taken[0].parsed, frames=frames))
-    return [replace(one, told=options.told()) for one in taken]
+    return taken
 
 
 @lru_cache(maxsize=4)
@@ -71,14 +116,17 @@ def _reader(source: str) -> BulkReader:
 
 
 def _whole_tables(told: Bulk) -> dict[str, pl.DataFrame] | None:
-    """The frames of each table as one, held to its contract; None where they break it."""
+    """The frames of each table as one, held to its contract; None where they break it.
+
+    A scrape fills few of the many columns of a sample table: the others are left out.
+    """
     whole: dict[str, pl.DataFrame] = {}
     for name in sorted({name for name, _ in told.frames}):
         table = TABLES[name]
         parts = [frame for of, frame in told.frames if of == name]
-        rows = table.conform(pl.concat([table.empty(), *parts], how="diagonal", rechunk=False))
-        broken = table.broken_rules(rows)
-        if any(n for rule, n in broken.items() if rule != "primary_key"):
+        rows = pl.concat(parts, how="diagonal", rechunk=False)
+        table.widen(rows.clear())
+        if not table.keeps_column_rules(rows):
             return None
         if table.day and rows.select((pl.col(table.day) < EARLIEST).any()).item():
             return None

@@ -26,7 +26,8 @@ def file_away(lake: Lake, taken: list[Taken], now: datetime) -> dict[str, int]:
         land(lake, one)
     for name in sorted({name for one in arrived for name in one.parsed.frames}):
         frames = [one.parsed.frames[name] for one in arrived if name in one.parsed.frames]
-        gained[name] = lake.merge(BY_NAME[name], pl.concat(frames))
+        rows = BY_NAME[name].widen(pl.concat(frames, how="diagonal"))
+        gained[name] = lake.merge(BY_NAME[name], rows)
     for spool in (one.spool for one in arrived if one.spool):
         for table in spool.tables():
             gained[table.name] += sum(lake.merge(table, rows) for rows in spool.partitions(table))

@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -59,6 +59,20 @@ class Held:
         """The bytes without their compression."""
         return packing.undo(Stream(self.raw()), budget or self.budget)
 
+    def whole(self, most: int) -> bytes | None:
+        """All the text, or None where it is longer than `most` bytes."""
+        if self.data is not None and not packing.is_packed(self.data[:10]):
+            return self.data if len(self.data) <= most else None
+        stream = self.text(Budget(self.size))
+        text = stream.read(most + 1)
+        stream.check()
+        return text if len(text) <= most else None
+
+    def without_bytes(self) -> "Held":
+        """What is known of it, once nobody needs its bytes any more."""
+        self.close()
+        return replace(self, data=b"", file=None)
+
     def head(self) -> bytes:
         if names := packing.both_ends(self.opened(), self.size):
             return names
@@ -86,7 +100,8 @@ def hold(found: Found) -> Held:
     file = found.path.open("rb")
     try:
         modified = datetime.fromtimestamp(int(found.path.stat().st_mtime), UTC)
-        data = file.read(SMALL + 1)
+        # Asked for more than there is, Python would first make room for all of it.
+        data = file.read(min(found.path.stat().st_size, SMALL) + 1)
         if len(data) <= SMALL:
             file.close()
             return hold_bytes(found.name, data, modified)

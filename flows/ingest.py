@@ -20,12 +20,13 @@ from flows.reading import Options
 from flows.reports import FileReport, IngestReport, together
 
 BATCH_FILES = 250
+MANY_FILES, MANY_BYTES = 10_000, 8 * 1024**3  # of samples, whose rows are few beside their text
 MOST_BATCHES = 150
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Files of one source, small enough together to be held in memory."""
+    """Files of one source. What is held of them at a time is for the intake to bound."""
 
     source: str
     files: tuple[Found, ...]
@@ -101,10 +102,15 @@ def plan(paths: Iterable[Path], options: Options) -> Plan:
         else:
             aside.append(FileReport(found.name, "", what, reasons={why: 1} if why else {}))
     share = max(1, sum(map(len, of_source.values())) // MOST_BATCHES)
+    many = {name for name, source in known.sources(options).items() if source.is_bulk}
     batches = [
         Batch(source, files)
         for source, all_files in sorted(of_source.items())
-        for files in _cut(all_files, max(BATCH_FILES, share * 2))
+        for files in _cut(
+            all_files,
+            max(MANY_FILES if source in many else BATCH_FILES, share * 2),
+            MANY_BYTES if source in many else BATCH_BYTES,
+        )
     ]
     return Plan(tuple(batches), tuple(aside))
 
@@ -129,9 +135,9 @@ def _what(found: Found, options: Options) -> tuple[str, str | None]:
     return (sure[0].name, None) if len(sure) == 1 else landing.why_not(sure)
 
 
-def _cut(files: list[Found], most: int) -> list[tuple[Found, ...]]:
+def _cut(files: list[Found], most: int, most_bytes: int) -> list[tuple[Found, ...]]:
     whole = sum(file.size for file in files)
-    limit = max(BATCH_BYTES, whole // (MOST_BATCHES // 2))
+    limit = max(most_bytes, whole // (MOST_BATCHES // 2))
     batches: list[list[Found]] = []
     size = 0
     for file in files:

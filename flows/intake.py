@@ -20,10 +20,12 @@ from flows.packing import Member
 from flows.reading import EARLIEST, Options, Taken, origin_of, recalled, refused, take
 from flows.reports import FileReport, IngestReport
 from flows.settings import Settings
+from transforms.sources import BY_NAME as SOURCES
 from transforms.sources.base import Parsed
 from transforms.tables import observed
 
 BATCH_BYTES = 64 * 1024**2
+ROWS_BYTES = 192 * 1024**2  # of samples that are written in one go
 DEEPEST = 2  # an archive in an archive
 EMPTY = "empty file"
 
@@ -121,7 +123,7 @@ class Intake:
         self._many_of = source
         self._many.append(held)
         self._many_bytes += held.size
-        if self._many_bytes >= bulk.BATCH_BYTES or held.data is None:
+        if self._many_bytes >= bulk.TOGETHER or held.data is None:
             self._read_many()
 
     def _read_many(self) -> None:
@@ -130,7 +132,7 @@ class Intake:
             return
         source = known.named(self._many_of, self._options)
         try:
-            taken = bulk.take_all(held, source, self._options, self._said)
+            taken = bulk.take_all(held, source, self._options, self._said, self._staging)
         except BaseException:
             for one in held:
                 one.close()
@@ -144,7 +146,7 @@ class Intake:
                 one.close()
             return
         self._taken += taken
-        self._weight += sum(BATCH_BYTES if one.spool else one.held.size for one in taken)
+        self._weight += sum(map(_weight, taken))
         if self._weight >= BATCH_BYTES:
             self._write()
 
@@ -253,6 +255,20 @@ class Intake:
                 self._take(held, sure[0].name)
                 return
         held.close()
+
+
+def _weight(one: Taken) -> int:
+    """How far one file fills the batch that is written in one go, in bytes of BATCH_BYTES.
+
+    Of samples the rows count, which are few beside their text: each time an hour is written anew
+    costs as much as reading what comes to it.
+    """
+    if one.spool:
+        return BATCH_BYTES
+    if one.source in SOURCES and SOURCES[one.source].is_bulk:
+        rows = sum(int(frame.estimated_size()) for frame in one.parsed.frames.values())
+        return len(one.held.data or b"") + rows * BATCH_BYTES // ROWS_BYTES
+    return one.held.size
 
 
 def _own_time(member: datetime | None, archive: datetime) -> datetime:

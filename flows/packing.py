@@ -164,6 +164,11 @@ def undo(stream: Stream, budget: Budget) -> Stream:
     raise RefusedError("compressed more than twice over: unpack it once and name what is inside")
 
 
+def is_packed(start: bytes) -> bool:
+    """Whether what begins so (10 bytes tell) is compressed."""
+    return bool(_compression(start))
+
+
 def _compression(start: bytes) -> str:
     for how, (magic, _) in _OPENERS.items():
         if start.startswith(magic):

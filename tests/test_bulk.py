@@ -9,6 +9,8 @@ from lakes import take
 
 from flows import bulk
 from flows.lake import Lake
+from transforms.sources import SOURCES
+from transforms.sources.prometheus_text import SOURCE as PROMETHEUS
 from transforms.tables import BY_NAME
 
 sys.path.insert(0, str(Path(__file__).parent / "bench"))
@@ -65,10 +67,11 @@ def test_a_batch_gives_the_lake_what_its_files_give_one_by_one(tmp_path, one_by_
 
 
 def test_sound_files_do_go_in_one_go(tmp_path, monkeypatch):
-    read = []
-    monkeypatch.setattr(bulk, "take", lambda *_: read.append(1))
+    def alone(*_: object) -> None:
+        raise AssertionError("read by itself")
+
+    monkeypatch.setattr(bulk, "take", alone)
     report = take(tmp_path / "lake", captures(tmp_path / "inbox"), source="prometheus_text")
-    assert not read
     assert report.gained["gpu_samples"] == 4 * 3 * scrapes.GPUS
     assert [file.accepted for file in report.files] == [3 * scrapes.SAMPLES] * 4
 
@@ -83,6 +86,14 @@ def test_a_half_written_gzip_is_refused_and_the_others_are_read(tmp_path):
     assert statuses.pop("node-1.prom.gz") == "refused"
     assert set(statuses.values()) == {"read"}
     assert report.gained["gpu_samples"] == 3 * 3 * scrapes.GPUS
+
+
+def test_a_first_line_that_no_other_format_has_spares_asking_every_source():
+    text = scrapes.capture(0, scrapes=1).decode()
+    for begin in PROMETHEUS.begins:
+        head = text[text.index(begin) :]
+        asked = {source.name: source.sniff(head, "node.prom") for source in SOURCES}
+        assert [name for name, sure in asked.items() if sure == 2] == [PROMETHEUS.name], begin
 
 
 def test_the_same_files_twice_change_nothing(tmp_path):

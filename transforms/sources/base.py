@@ -94,6 +94,7 @@ class Source:
     sniff  looks at the first 64 KiB (decoded, bad bytes replaced) and the file name; says how sure
            it is: 0 not mine, 1 could be, 2 surely. Two sources equally sure is an error to the user.
     pieces  begins a Reading of a file that is too large to hold, given how it starts
+    begins  what a first line that is of this format, and of no other, begins with
     settle  makes the rows of all pieces, in the order of the file, what they are in one go; asked
             for all rows of one file and partition of a table
     bulk   begins a reader of very many files of this format
@@ -108,6 +109,7 @@ class Source:
     pieces: Callable[[bytes, Origin], Reading] | None = None
     settle: Callable[[pl.DataFrame], pl.DataFrame] = as_they_are
     bulk: Callable[[], BulkReader] | None = None
+    begins: tuple[str, ...] = ()
     is_bulk: bool = False  # bulk samples keep their arrival record, not their landed bytes
 
 

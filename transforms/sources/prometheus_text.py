@@ -296,5 +296,6 @@ SOURCE = Source(
     sniff=sniff,
     parse=parse,
     bulk=_bulk,
+    begins=("# HELP ", "# TYPE ", "# scraped_at: "),
     is_bulk=True,
 )
