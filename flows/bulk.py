@@ -15,13 +15,14 @@ import polars as pl
 from flows import settings
 from flows.errors import RefusedError
 from flows.holding import Held
+from flows.pieces import PIECE
 from flows.reading import EARLIEST, Options, Taken, origin_of, take
 from transforms.sources import BY_NAME as SOURCES
 from transforms.sources.base import Bulk, BulkReader, Source
 from transforms.tables import BY_NAME as TABLES
 
 TOGETHER = 128 * 1024**2
-"""Bytes of text that are read in one go, and the longest file that is read so."""
+"""Bytes of text that are read in one go. A file that is read in pieces by itself is not among it."""
 WORTH_IT = 1024**2
 """Bytes of one file alone from which on it is worth setting up the reader of many."""
 
@@ -68,7 +69,7 @@ def _together(held: Sequence[Held]) -> Iterator[tuple[list[Held], list[bytes] | 
 def _text(one: Held) -> bytes | None:
     """The whole text, or None where it is broken, was changed, or is too long."""
     try:
-        text = one.whole(TOGETHER)
+        text = one.whole(PIECE)
         one.check()
     except RefusedError:
         return None

@@ -28,9 +28,12 @@ def file_away(lake: Lake, taken: list[Taken], now: datetime) -> dict[str, int]:
         frames = [one.parsed.frames[name] for one in arrived if name in one.parsed.frames]
         rows = BY_NAME[name].widen(pl.concat(frames, how="diagonal"))
         gained[name] = lake.merge(BY_NAME[name], rows)
-    for spool in (one.spool for one in arrived if one.spool):
-        for table in spool.tables():
-            gained[table.name] += sum(lake.merge(table, rows) for rows in spool.partitions(table))
+    spools = [one.spool for one in arrived if one.spool]
+    for table in {table.name: table for spool in spools for table in spool.tables()}.values():
+        # Writing a partition costs as much for one file's rows as for those of all.
+        for label in sorted({label for spool in spools for label in spool.labels(table)}):
+            parts = [spool.settle(spool.part(table, label)) for spool in spools]
+            gained[table.name] += lake.merge(table, pl.concat(parts))
     report(lake, taken, now, gained)
     return dict(gained)
 

@@ -26,6 +26,7 @@ from transforms.tables import observed
 
 BATCH_BYTES = 64 * 1024**2
 ROWS_BYTES = 192 * 1024**2  # of samples that are written in one go
+SPOOLED_BYTES = 2 * 1024**3  # of samples on the disk, of which one partition is read at a time
 DEEPEST = 2  # an archive in an archive
 EMPTY = "empty file"
 
@@ -263,9 +264,10 @@ def _weight(one: Taken) -> int:
     Of samples the rows count, which are few beside their text: each time an hour is written anew
     costs as much as reading what comes to it.
     """
+    is_bulk = one.source in SOURCES and SOURCES[one.source].is_bulk
     if one.spool:
-        return BATCH_BYTES
-    if one.source in SOURCES and SOURCES[one.source].is_bulk:
+        return one.spool.size() * BATCH_BYTES // SPOOLED_BYTES if is_bulk else BATCH_BYTES
+    if is_bulk:
         rows = sum(int(frame.estimated_size()) for frame in one.parsed.frames.values())
         return len(one.held.data or b"") + rows * BATCH_BYTES // ROWS_BYTES
     return one.held.size

@@ -19,7 +19,7 @@ from transforms.sources.base import Reading
 from transforms.tables import BY_NAME
 
 PIECE = 16 * 1024**2  # larger ones cost more to parse, by the page faults of their columns
-LONGEST_PIECE = 32 * PIECE
+LONGEST_PIECE = 8 * PIECE
 MOST_REJECTS = 1_000_000
 
 
@@ -110,6 +110,10 @@ class Spool:
         slices = self._slices.get(table.name, {}).get(label, [])
         rows = [pl.scan_ipc(path).slice(at, count).collect() for path, at, count in slices]
         return pl.concat(rows) if rows else table.empty()
+
+    def size(self) -> int:
+        """Bytes on the disk."""
+        return sum(path.stat().st_size for path in self.folder.iterdir())
 
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

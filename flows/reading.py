@@ -16,7 +16,7 @@ from flows.holding import Held
 from flows.packing import Budget
 from flows.pieces import Spool
 from transforms.contract import Table
-from transforms.sources.base import Origin, Parsed, Source, rejects
+from transforms.sources.base import UNKNOWN_SCHEMA, Origin, Parsed, Source, rejects
 from transforms.tables import BY_NAME
 
 LARGEST = 2 * 1024**3  # bytes of text that are parsed in one go
@@ -128,13 +128,16 @@ def _parse_in_pieces(
     assert source.pieces
     reading = source.pieces(start, origin)
     for block in pieces.blocks(held.text(Budget(held.size))):
-        reading.survey(block)
+        if not reading.survey(block):
+            break
     told: list[pl.DataFrame] = []
+    unknown: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     rows: Counter[str] = Counter()
     for piece in pieces.cut_up(held.text(), reading):
         parsed = _kept(lambda piece=piece: reading.parse(piece))  # type: ignore[misc]
         told.append(parsed.rejects)
+        unknown.update(dict(parsed.unknown.iter_rows()))
         counts.update({name: getattr(parsed, name) for name in COUNTS})
         if counts["rejected"] > pieces.MOST_REJECTS:
             raise RefusedError(
@@ -143,7 +146,12 @@ def _parse_in_pieces(
         if spool:
             spool.add(parsed.frames)
         rows.update({name: frame.height for name, frame in parsed.frames.items()})
-    whole = Parsed({}, pl.concat(told), **{name: counts[name] for name in COUNTS})  # type: ignore[arg-type]
+    whole = Parsed(
+        {},
+        pl.concat(told),
+        pl.DataFrame(sorted(unknown.items()), schema=UNKNOWN_SCHEMA, orient="row"),
+        *(counts[name] for name in COUNTS),
+    )
     return whole, dict(sorted(rows.items()))
 
 

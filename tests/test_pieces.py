@@ -18,7 +18,8 @@ from transforms.sources.base import Origin, Parsed, Source
 from transforms.tables import BY_NAME as TABLES
 from transforms.tables import observed
 
-READERS = {source.name: source for source in SOURCES if source.pieces}
+# Scrapes are cut within a record, and tested for it in test_scrape_pieces.py.
+READERS = {source.name: source for source in SOURCES if source.pieces and not source.bulk}
 CASES = [case for case in FOLDERS if case.parent.name in READERS]
 
 
@@ -47,6 +48,10 @@ def in_pieces(source: Source, data: bytes, origin: Origin, size: int) -> tuple[P
     whole = Parsed(
         {name: source.settle(pl.concat([p.frames[name] for p in parts])) for name in names},
         pl.concat([part.rejects for part in parts]) if parts else Parsed({}).rejects,
+        pl.concat([part.unknown for part in parts] or [Parsed({}).unknown])
+        .group_by("metric")
+        .agg(pl.col("samples").sum())
+        .sort("metric"),
         **{count: sum(getattr(part, count) for part in parts) for count in counts},
     )
     return whole, len(parts)

@@ -6,7 +6,9 @@ A file has few series and many samples, so labels are read once per series, exac
 """
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 
 from transforms.metrics import claims
 
@@ -23,11 +25,13 @@ _UUID_LABELS = ("UUID", "uuid", "gpu_uuid")
 _SLOT_LABELS = ("gpu", "minor_number", "index", "gpu_id", "card")
 _NOWHERE = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0")
 
+LONGEST_LABELS = 65_536
+"""Characters between the braces of one series; a name of that length would fill every row."""
 NODE_NAMER = "node_uname_info"
 SLOT_NAMER = "nvidia_smi_gpu_info"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Series:
     """One series. `role` is metric, unknown, name (its labels name things) or unreadable."""
 
@@ -46,9 +50,22 @@ class Series:
     problem: str | None = None
 
 
-def series(name: str, label_text: str | None) -> Series:
+def read_all(heads: Iterable[tuple[str, str | None]]) -> list[Series]:
+    """Read series from their names and label texts; most metrics of a thing bear the same."""
+    read = cache(read_labels)
+    return [series(name, label_text, read) for name, label_text in heads]
+
+
+def series(
+    name: str,
+    label_text: str | None,
+    read: Callable[[str], dict[str, str] | None] | None = None,
+) -> Series:
     """Read one series from its sample name and the text between its braces."""
-    labels = read_labels(label_text or "")
+    if label_text and len(label_text) > LONGEST_LABELS:
+        about = f"labels of {len(label_text):,} characters: longer than {LONGEST_LABELS:,}"
+        return Series("unreadable", problem=about)
+    labels = (read or read_labels)(label_text or "")
     if labels is None:
         return Series("unreadable", problem="labels cannot be read")
     return labelled(name, labels)
@@ -91,7 +108,10 @@ def read_labels(text: str) -> dict[str, str] | None:
             return labels if not text[at:].strip(" \t") else None
         if match[1] in labels:
             return None
-        labels[match[1]] = _ESCAPE.sub(lambda m: "\n" if m[1] == "n" else m[1], match[2])
+        value = match[2]
+        if "\\" in value:
+            value = _ESCAPE.sub(lambda m: "\n" if m[1] == "n" else m[1], value)
+        labels[match[1]] = value
         at = match.end()
     return labels
 
@@ -102,7 +122,10 @@ def gpu_uuid(text: str) -> str:
 
 
 def _first(labels: dict[str, str], names: tuple[str, ...]) -> str | None:
-    return next((labels[name] for name in names if labels.get(name)), None)
+    for name in names:
+        if found := labels.get(name):
+            return found
+    return None
 
 
 def _uuid(labels: dict[str, str]) -> str | None:

@@ -164,3 +164,16 @@ def capture(node: int, scrapes: int, seed: int = 0, since: datetime = BEGAN) -> 
     """The node's scrapes in one file, each below the instant at which it was taken."""
     told = zip(instants(scrapes, since), texts(node, scrapes, seed), strict=True)
     return b"".join(f"# scraped_at: {at:%Y-%m-%dT%H:%M:%SZ}\n".encode() + text for at, text in told)
+
+
+def enormous(lines: int) -> bytes:
+    """One scrape of a whole fleet through one exporter: four metrics of `lines` / 4 GPUs."""
+    text = [b"# scraped_at: 2026-03-02T00:01:00Z\n"]
+    for name, value in (("GPU_TEMP", 61), ("POWER_USAGE", 655), ("SM_CLOCK", 1980), ("FB_USED", 7)):
+        text.append(b"# TYPE DCGM_FI_DEV_%b gauge\n" % name.encode())
+        text += [
+            b'DCGM_FI_DEV_%b{gpu="%d",UUID="GPU-%08d",Hostname="n-%05d"} %d\n'
+            % (name.encode(), i % GPUS, i, i // GPUS, value)
+            for i in range(lines // 4)
+        ]
+    return b"".join(text)

@@ -72,11 +72,12 @@ class BulkReader(Protocol):
 class Reading(Protocol):
     """One file read piece by piece, in order, to the rows, rejects and counts of it in one go.
 
-    survey  is shown every block of the file, cut at line feeds, before the first piece is read
+    survey  is shown the blocks of the file, cut at line feeds, before the first piece is read;
+            says whether it wants to see more of them
     cut     says after how many bytes of what is left of the file a piece may end, 0 for not yet
     """
 
-    def survey(self, block: bytes) -> None: ...
+    def survey(self, block: bytes) -> bool: ...
 
     def cut(self, block: bytes) -> int: ...
 

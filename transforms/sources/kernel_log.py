@@ -51,10 +51,11 @@ class KernelReading:
         self._boots, self._lines_seen = Boots(), 0
         self._mark, self._next_line = marks_frame([]), 1
 
-    def survey(self, block: bytes) -> None:
+    def survey(self, block: bytes) -> bool:
         if TICKS.search(b"\n" + block):
             self._boots.see(numbered_lines(block, self._lines_seen + 1))
         self._lines_seen += block.count(b"\n")
+        return True
 
     def cut(self, block: bytes) -> int:
         ends = [len(block)]  # of the lines after the piece's last one, latest first

@@ -15,19 +15,11 @@ from datetime import UTC, datetime
 import polars as pl
 
 from transforms import cells, contract
-from transforms.series import NODE_NAMER, SLOT_NAMER, Series, series
-from transforms.sources.base import BulkReader, Origin, Parsed, Source, rejects
+from transforms.series import NODE_NAMER, SLOT_NAMER, Series, read_all
+from transforms.sources.base import BulkReader, Origin, Parsed, Reading, Source, rejects
+from transforms.sources.prometheus_lines import SAMPLE, split_lines, tokens
 from transforms.tables import samples as tables
 
-SAMPLE = (
-    r"^[ \t]*([a-zA-Z_:][a-zA-Z0-9_:]*)[ \t]*"  # name
-    r'(?:\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\}[ \t]*|[ \t])[ \t]*'  # labels; quotes may hold braces
-    r"([^\s#]\S*)(?:[ \t]+([^\s#]\S*))?"  # value, time stamp
-    r"[ \t]*(?:# \{.*)?$"  # OpenMetrics exemplar
-)
-NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
-INFINITE = r"^(?i)[+-]?inf(?:inity)?$"
-NAN = r"^(?i)[+-]?nan$"
 SCRAPED_AT = r"^[ \t]*#[ \t]*scraped_at:[ \t]*(.*?)[ \t]*$"
 SECONDS = (946_684_800.0, 4_102_444_800.0)  # 2000 to 2100
 # DCGM's blanks: not found, not supported, not permitted, in 32 and 64 bits and in floating point.
@@ -78,8 +70,8 @@ def parse(data: bytes, origin: Origin) -> Parsed:
 
 def read_scrape(data: bytes, origin: Origin) -> Scrape:
     """Read every sample line and say what it measures, on what, when."""
-    lines = _lines(data)
-    found = _tokens(lines.filter(~pl.col("line").str.contains(r"^[ \t]*(?:#|$)")))
+    lines = split_lines(data)
+    found = tokens(lines.filter(~pl.col("line").str.contains(r"^[ \t]*(?:#|$)")))
     found = _measured(_dated(found, lines, origin), origin)
     if not data.endswith(b"\n"):
         torn = pl.lit("the last line has no line end: it may be torn")
@@ -100,39 +92,6 @@ def read_scrape(data: bytes, origin: Origin) -> Scrape:
         .select("line_no", pl.col("problem").alias("reason"))
         .cast(cells.REFUSED),
         lines=lines,
-    )
-
-
-def _lines(data: bytes) -> pl.DataFrame:
-    lines = pl.Series("line", data.decode("utf-8", errors="replace").split("\n"), dtype=pl.String)
-    return pl.DataFrame(lines.str.strip_suffix("\r")).select(
-        pl.int_range(1, pl.len() + 1, dtype=pl.UInt32).alias("line_no"), "line"
-    )
-
-
-def _tokens(lines: pl.DataFrame) -> pl.DataFrame:
-    """Split sample lines into name, labels, raw value and stamp; say which cannot be split."""
-    parts = pl.col("line").str.extract_groups(SAMPLE)
-    split = lines.with_columns(
-        parts.struct.rename_fields(["name", "labels", "raw", "stamp"]).alias("p")
-    )
-    split = split.unnest("p")
-    raw, stamp = pl.col("raw"), pl.col("stamp")
-    number = pl.when(raw.str.contains(NUMBER)).then(raw).cast(pl.Float64, strict=False)
-    infinity = pl.when(raw.str.starts_with("-")).then(float("-inf")).otherwise(float("inf"))
-    return split.with_columns(
-        pl.when(raw.str.contains(INFINITE)).then(infinity).otherwise(number).alias("raw_value"),
-        pl.when(stamp.str.contains(NUMBER))
-        .then(stamp)
-        .cast(pl.Float64, strict=False)
-        .alias("time"),
-        pl.when(pl.col("name").is_null())
-        .then(pl.lit("not a sample: name{labels} value [time stamp]"))
-        .when(~raw.str.contains(NUMBER) & ~raw.str.contains(INFINITE) & ~raw.str.contains(NAN))
-        .then(pl.lit("value cannot be read"))
-        .when(stamp.is_not_null() & ~stamp.str.contains(NUMBER))
-        .then(pl.lit("time stamp cannot be read"))
-        .alias("problem"),
     )
 
 
@@ -190,7 +149,7 @@ def _measured(found: pl.DataFrame, origin: Origin) -> pl.DataFrame:
     """Add what each line measures and on what, by way of its series."""
     heads = found.filter(pl.col("name").is_not_null()).select("name", "labels").unique()
     heads = heads.sort("name", "labels", nulls_last=True)
-    kinds = _series_frame([series(name, labels) for name, labels in heads.iter_rows()])
+    kinds = _series_frame(read_all(heads.iter_rows()))
     heads = heads.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias("series"))
     met = found.join(
         pl.concat([heads, kinds], how="horizontal"),
@@ -236,10 +195,8 @@ def _series_frame(found: list[Series]) -> pl.DataFrame:
         "link": pl.String,
         "problem": pl.String,
     }
-    rows = [tuple(getattr(one, name) for name in schema) for one in found]
-    return pl.DataFrame(rows, schema=pl.Schema(schema), orient="row").rename(
-        {"problem": "series_problem"}
-    )
+    told = {n: pl.Series(n, [getattr(one, n) for one in found], t) for n, t in schema.items()}
+    return pl.DataFrame(told).rename({"problem": "series_problem"})
 
 
 def _with_names(met: pl.DataFrame) -> pl.DataFrame:
@@ -288,6 +245,18 @@ def _bulk() -> BulkReader:
     return Scrapes()
 
 
+def _pieces(start: bytes, origin: Origin) -> Reading:
+    from transforms.sources.scrape_pieces import ScrapePieces
+
+    return ScrapePieces(start, origin)
+
+
+def _settle(rows: pl.DataFrame) -> pl.DataFrame:
+    from transforms.sources.scrape_pieces import settle
+
+    return settle(rows)
+
+
 SOURCE = Source(
     name="prometheus_text",
     title="Prometheus scrapes: dcgm-exporter, nvidia_gpu_exporter, node_exporter, Slurm exporters",
@@ -295,6 +264,8 @@ SOURCE = Source(
     makes=(tables.GPU_SAMPLES, tables.NODE_SAMPLES, tables.LINK_SAMPLES),
     sniff=sniff,
     parse=parse,
+    pieces=_pieces,
+    settle=_settle,
     bulk=_bulk,
     begins=("# HELP ", "# TYPE ", "# scraped_at: "),
     is_bulk=True,

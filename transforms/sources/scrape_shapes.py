@@ -19,7 +19,7 @@ LINE = re.compile(
     rb'(?:\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\})? ([^\s#]\S*?)(?: ([0-9]+))?\r?'
 )
 MARK = re.compile(rb"^[ \t]*#[ \t]*scraped_at:", re.M)
-LONGEST = 8 * 1024**2  # bytes of a scrape that is worth a shape
+LONGEST = 4 * 1024**2  # bytes of a scrape that is worth a shape: learning costs more than reading
 Ints = npt.NDArray[np.int64]
 
 

@@ -36,8 +36,9 @@ class ListingReading:
         self._wanted, self._tell, self._origin = wanted, tell, origin
         self._next_line = 1
 
-    def survey(self, block: bytes) -> None:
+    def survey(self, block: bytes) -> bool:
         """Nothing of the whole file is needed."""
+        return False
 
     def cut(self, block: bytes) -> int:
         end, is_later_clean = block.rfind(b"\n"), False
