@@ -124,9 +124,11 @@ def _whole_tables(told: Bulk) -> dict[str, pl.DataFrame] | None:
     whole: dict[str, pl.DataFrame] = {}
     for name in sorted({name for name, _ in told.frames}):
         table = TABLES[name]
+        dtypes = table.dtypes
         parts = [frame for of, frame in told.frames if of == name]
         rows = pl.concat(parts, how="diagonal", rechunk=False)
-        table.widen(rows.clear())
+        if any(dtypes.get(column) != kind for column, kind in rows.schema.items()):
+            return None
         if not table.keeps_column_rules(rows):
             return None
         if table.day and rows.select((pl.col(table.day) < EARLIEST).any()).item():

@@ -17,6 +17,7 @@ from flows.holding import Held, hold, hold_bytes, hold_member
 from flows.lake import Lake
 from flows.landing import ARCHIVE, Found
 from flows.packing import Member
+from flows.pieces import PIECE
 from flows.reading import EARLIEST, Options, Taken, origin_of, recalled, refused, take
 from flows.reports import FileReport, IngestReport
 from flows.settings import Settings
@@ -124,7 +125,7 @@ class Intake:
         self._many_of = source
         self._many.append(held)
         self._many_bytes += held.size
-        if self._many_bytes >= bulk.TOGETHER or held.data is None:
+        if self._many_bytes >= bulk.TOGETHER - PIECE or held.data is None:
             self._read_many()
 
     def _read_many(self) -> None:

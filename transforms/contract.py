@@ -99,7 +99,8 @@ class Table:
 
     def widen(self, frame: pl.DataFrame) -> pl.DataFrame:
         """`frame` in the table's shape: columns that it lacks are null."""
-        absent = [pl.lit(None, t).alias(n) for n, t in self.dtypes.items() if n not in frame.schema]
+        here = set(frame.columns)
+        absent = [pl.lit(None, t).alias(n) for n, t in self.dtypes.items() if n not in here]
         return self.conform(frame.with_columns(absent))
 
     def keeps_column_rules(self, frame: pl.DataFrame) -> bool:
