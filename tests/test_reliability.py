@@ -90,6 +90,24 @@ def test_survival_agrees_with_lifelines_under_truncation(seed):
     assert found.quantile() == peer.median_survival_time_
 
 
+@pytest.mark.parametrize("below", [0.0, 100.0], ids=["by_their_bits", "with_negative_ages"])
+def test_every_row_of_a_curve_is_what_counting_unit_by_unit_gives(below):
+    """Ages with many ties, 0.0 and -0.0 among them, and some before zero."""
+    rng = np.random.default_rng(11)
+    for units in (0, 1, 2, 60, 400):
+        entries = np.round(rng.uniform(0, 20, units)) - below
+        exits = entries + np.round(rng.exponential(10, units))
+        exits[(exits == 0) & (rng.random(units) < 0.5)] = -0.0
+        ends = rng.random(units) < 0.6
+        found = survival.curve(exits, ends, entries)
+        times = sorted({float(t) for t in exits[ends]})
+        assert found.times.tolist() == times
+        ended = [int((ends & (exits == t)).sum()) for t in times]
+        assert found.ended.tolist() == ended
+        inside = [int(((entries < t) & (exits >= t)).sum()) for t in times]
+        assert found.at_risk.tolist() == [max(a, b) for a, b in zip(inside, ended, strict=True)]
+
+
 def test_log_rank_agrees_with_lifelines():
     exits, ends, _ = fleet(5)
     group = np.arange(len(exits)) % 3
