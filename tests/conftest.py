@@ -24,3 +24,16 @@ def golden() -> dict[str, Any]:
     if not (file := SHARED / "reference" / "methods_golden.json").is_file():
         pytest.skip("needs ../shared/reference/methods_golden.json")
     return json.loads(file.read_text())
+
+
+@pytest.fixture(scope="session")
+def fleet_lake(tmp_path_factory):
+    """The lake of a small made fleet, laid once; tests only read it."""
+    from large_fleet_records import lay_down
+    from small_fleet import FLEET
+
+    from flows.lake import Lake
+
+    lake = Lake(tmp_path_factory.mktemp("fleet"))
+    lay_down(FLEET, lake)
+    return lake

@@ -6,18 +6,15 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from large_fleet import QUESTIONS, LargeFleet, asked_of
-from large_fleet_records import lay_down
+from large_fleet import asked_of
+from small_fleet import ASKED
 
 from flows import studying
 from flows.errors import CallError, DataError
-from flows.lake import Lake
 from transforms.definitions import REGISTRY
 from transforms.exposure import CLOCKS
-from transforms.studies import STUDIES
 
 SQL = Path(__file__).resolve().parents[1] / "sql"
-FLEET = LargeFleet(nodes=96, days=30, incidents=3000)
 
 COUNTS = {"failures", "failures_first", "repairs", "ended", "incidents", "failures_seen"}
 SPANS = {"node_days", "watched_days", "watched_hours", "gpu_days_first", "node_months"}
@@ -37,18 +34,6 @@ WITHOUT: dict[str, dict[str, str]] = {
     "recurrence": {"phi": OWN_LIMITS},
     "survival": {"phi": OWN_LIMITS},
 }  # fmt: skip
-ASKED = [
-    pytest.param(study, options, id=" ".join([study.name, *options.values()]))
-    for study in STUDIES
-    for options in QUESTIONS.get(study.name, ({},))
-]
-
-
-@pytest.fixture(scope="module")
-def lake(tmp_path_factory):
-    lake = Lake(tmp_path_factory.mktemp("fleet"))
-    lay_down(FLEET, lake)
-    return lake
 
 
 def lacking(rows: pl.DataFrame) -> set[str]:
@@ -64,12 +49,12 @@ def lacking(rows: pl.DataFrame) -> set[str]:
 
 
 @pytest.mark.parametrize(("study", "options"), ASKED)
-def test_every_row_of_a_study_has_its_pedigree_or_a_reason(lake, study, options):
+def test_every_row_of_a_study_has_its_pedigree_or_a_reason(fleet_lake, study, options):
     try:
-        rows = studying.answer(lake.root, study.name, asked_of(options))
+        rows = studying.answer(fleet_lake.root, study.name, asked_of(options))
     except (CallError, DataError):
         # This lake has no training logs, no samples and no screens; its nodes are of one age and model.
-        empty = [table.name for table in study.reads if not lake.partitions(table)]
+        empty = [table.name for table in study.reads if not fleet_lake.partitions(table)]
         assert empty or study.name in ("regress", "sdc")
         return
     assert lacking(rows) == set(WITHOUT.get(study.name, {}))

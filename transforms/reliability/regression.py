@@ -52,6 +52,15 @@ def poisson(
     return _told(y, e, x, beta, 0.0, names, cluster, level)
 
 
+def pearson_phi(y: np.ndarray, e: np.ndarray, x: np.ndarray, found: Regression) -> float:
+    """Variation about the fitted means per freedom left: 1 where counts are Poisson (R-5).
+
+    y, e, x  the counts, exposure and columns that `found` was fitted to
+    """
+    mean = e * np.exp(x @ found.coefficients)
+    return float(((y - mean) ** 2 / mean).sum() / max(len(y) - x.shape[1], 1))
+
+
 def negative_binomial(
     counts: ArrayLike,
     exposure: ArrayLike,

@@ -105,6 +105,12 @@ def at_risk(exposure: pl.DataFrame, asked: Asked) -> pl.DataFrame:
     return rows
 
 
+def last_known(fleet: pl.DataFrame, *columns: str) -> pl.DataFrame:
+    """cluster, node and `columns` of the fleet as each node last stood."""
+    spells = fleet.sort("valid_from").group_by("cluster", "node", maintain_order=True)
+    return spells.agg(pl.col(columns).last())
+
+
 def watched_enough(exposure: pl.DataFrame, what: str) -> None:
     """Refuse to compare where too little of the commissioned time was observed (Q-8)."""
     wall, unseen = (float(exposure[name].sum()) for name in ("wall_ms", "unobserved_ms"))

@@ -14,7 +14,7 @@ mean over the widths is what a failure of that class is to be expected to cost.
 import polars as pl
 
 from transforms.mtbf import ALL
-from transforms.studies.base import Asked, RefusalError, Study
+from transforms.studies.base import Asked, RefusalError, Study, last_known
 from transforms.tables import derived as d
 
 WIDTHS = ("one GPU", "one node", "several nodes")
@@ -68,10 +68,8 @@ def _measured(
     fleet: pl.DataFrame,
 ) -> pl.DataFrame:
     """Each incident with its width and the four measures."""
-    sizes = (
-        fleet.sort("valid_from")
-        .group_by("cluster", "node", maintain_order=True)
-        .agg(pl.col("gpus").last().cast(pl.Int64).alias("installed"))
+    sizes = last_known(fleet, "gpus").select(
+        "cluster", "node", pl.col("gpus").cast(pl.Int64).alias("installed")
     )
     touched = (
         kept.select("incident", "cluster", pl.col("nodes").alias("node"))

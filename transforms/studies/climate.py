@@ -14,7 +14,7 @@ import polars as pl
 from scipy import stats
 
 from transforms.reliability.domains import benjamini_hochberg
-from transforms.reliability.regression import poisson
+from transforms.reliability.regression import pearson_phi, poisson
 from transforms.studies.base import (
     Asked,
     RefusalError,
@@ -135,7 +135,6 @@ def _lagged(rows: pl.DataFrame, lag: int, asked: Asked) -> dict[str, object]:
     names = ("warmth", *(f"hall {k}" for k in range(levels.shape[1])))
     y, e = rows["failures"].to_numpy().astype(float), rows["node_days"].to_numpy()
     found = poisson(y, e, columns, names, block, asked.level)
-    mean = e * np.exp(columns @ found.coefficients)
     return {
         "lag_days": lag,
         "halls": levels.shape[1],
@@ -148,7 +147,7 @@ def _lagged(rows: pl.DataFrame, lag: int, asked: Asked) -> dict[str, object]:
         "ratio_per_degree_lo": float(found.ratio_lo[0]),
         "ratio_per_degree_hi": float(found.ratio_hi[0]),
         "p": float(found.p[0]),
-        "phi": float(((y - mean) ** 2 / mean).sum() / max(len(y) - len(names), 1)),
+        "phi": pearson_phi(y, e, columns, found),
         "assumption": "held" if blocks >= FEW_BLOCKS else f"{blocks} hall-weeks: limits too narrow",
     }
 

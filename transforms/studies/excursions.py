@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from transforms.reliability.dispersion import bootstrap_limits
-from transforms.studies.base import Asked, RefusalError, Study, number
+from transforms.studies.base import Asked, RefusalError, Study, last_known, number
 from transforms.tables import derived as d
 from transforms.tables.hourly import GPU_HOURLY
 
@@ -54,17 +54,8 @@ def excursions(asked: Asked, *, gpu_hourly: pl.DataFrame, fleet: pl.DataFrame) -
     # A rack's name is its hall's, a GPU's its node's: what holds the unit stands before it.
     above = {"hall": ["hall"], "rack": ["hall", "rack"], "node": ["node"], "gpu": ["node", "gpu"]}
     units = ["cluster", *above.get(by, [])]
-    placed = _placed(whole, fleet)
+    placed = whole.join(last_known(fleet, "hall", "rack"), on=["cluster", "node"], how="left")
     return _throttling(asked, placed, units) if what == WHAT[0] else _heat(asked, placed, units)
-
-
-def _placed(hours: pl.DataFrame, fleet: pl.DataFrame) -> pl.DataFrame:
-    places = (
-        fleet.sort("valid_from")
-        .group_by("cluster", "node", maintain_order=True)
-        .agg(pl.col("hall", "rack").last())
-    )
-    return hours.join(places, on=["cluster", "node"], how="left")
 
 
 def _throttling(asked: Asked, hours: pl.DataFrame, units: list[str]) -> pl.DataFrame:

@@ -14,7 +14,12 @@ import polars as pl
 from scipy import stats
 
 from transforms.operating import on_the_day
-from transforms.reliability.regression import Regression, negative_binomial, poisson
+from transforms.reliability.regression import (
+    Regression,
+    negative_binomial,
+    pearson_phi,
+    poisson,
+)
 from transforms.studies.base import Asked, RefusalError, Study, at_risk, counted, watched_enough
 from transforms.tables import derived as d
 
@@ -233,8 +238,7 @@ def _fitted(
     node = cells.select(pl.struct("cluster", "node").rank("dense")).to_series().to_numpy()
     spelled = tuple(" ".join(name) for name in names)
     plain = poisson(y, e, columns, spelled, node, level)
-    mean = e * np.exp(columns @ plain.coefficients)
-    phi = float(((y - mean) ** 2 / mean).sum() / max(len(y) - len(names), 1))
+    phi = pearson_phi(y, e, columns, plain)
     found = plain
     if law != "poisson":
         wide = negative_binomial(y, e, columns, spelled, node, level)

@@ -11,7 +11,7 @@ import polars as pl
 
 from transforms.contract import UTC
 from transforms.node_failures import node_failures
-from transforms.studies.base import Asked
+from transforms.studies.base import Asked, last_known
 from transforms.studies.rates import FEWEST_FOR_PHI, scatter_of
 
 DAY_US = 86_400_000_000
@@ -45,11 +45,7 @@ class Watch:
 
 def watched(exposure: pl.DataFrame, fleet: pl.DataFrame) -> Watch:
     """Every node from its first day of exposure to the end of its last."""
-    places = (
-        fleet.sort("valid_from")
-        .group_by("cluster", "node", maintain_order=True)
-        .agg(pl.col("hall", "gpu_model").last())
-    )
+    places = last_known(fleet, "hall", "gpu_model")
     # Names as numbers group many times faster than texts.
     spans = exposure.select("day", pl.col("cluster", "node").cast(pl.Categorical))
     nodes = (
