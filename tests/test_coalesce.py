@@ -71,6 +71,16 @@ def test_keys_are_ordered_as_a_stable_sort_does(keys):
     assert packed.tolist() == [keys[i] for i in by]
 
 
+@pytest.mark.parametrize("top", [2**9, 2**20, 2**62])
+@pytest.mark.parametrize("crowd", [1, 12])
+def test_many_keys_are_ordered_as_a_stable_sort_does(top, crowd):
+    """A crowd of keys shares its first bits, so that parts are long and of odd numbers of digits."""
+    keys = (np.random.default_rng(crowd).random(20_000) ** crowd * top).astype(np.int64)
+    packed, by = sweep.order(keys, 3)
+    assert (by == np.argsort(keys >> 3, kind="stable")).all()
+    assert (packed == keys[by]).all()
+
+
 @given(st.one_of(rows, noise).filter(bool), st.sampled_from(GAPS), st.booleans())
 @settings(deadline=None)
 def test_the_sweep_and_the_slow_twin_agree(some, gap, is_held):

@@ -90,6 +90,28 @@ def test_survival_agrees_with_lifelines_under_truncation(seed):
     assert found.quantile() == peer.median_survival_time_
 
 
+MANY_LIVES = {
+    "even": lambda chance: chance.uniform(0, 300, survival.MANY),
+    "tied": lambda chance: np.round(chance.weibull(0.9, survival.MANY), 1),
+    "crowded": lambda chance: chance.lognormal(0, 9, survival.MANY),
+    "of one age": lambda chance: np.full(survival.MANY, 7.0),
+    "a hair apart": lambda chance: np.where(chance.random(survival.MANY) < 0.5, 0.0, 5e-324),
+}
+
+
+@pytest.mark.parametrize("how", MANY_LIVES)
+def test_many_lives_are_sorted_to_what_few_are(how, monkeypatch):
+    """Beyond MANY lives compiled code sorts; it gives up on crowds, and the curve is the same."""
+    chance = np.random.default_rng(4)
+    entries = MANY_LIVES[how](chance)
+    exits, ends = entries + MANY_LIVES[how](chance), chance.random(survival.MANY) < 0.4
+    swept = survival.curve(exits, ends, entries)
+    monkeypatch.setattr(survival, "MANY", survival.MANY + 1)
+    plain = survival.curve(exits, ends, entries)
+    for name in ("times", "at_risk", "ended", "survival", "lo", "cumulative_hazard"):
+        np.testing.assert_array_equal(getattr(swept, name), getattr(plain, name))
+
+
 @pytest.mark.parametrize("below", [0.0, 100.0], ids=["by_their_bits", "with_negative_ages"])
 def test_every_row_of_a_curve_is_what_counting_unit_by_unit_gives(below):
     """Ages with many ties, 0.0 and -0.0 among them, and some before zero."""

@@ -15,6 +15,9 @@ from scipy import stats
 
 Floats = np.ndarray
 SAME = 1e-12
+MANY = 100_000
+"""Lives from which on compiled code is worth loading."""
+PATIENCE = 8
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def curve(
         raise ValueError(f"{bad} of {len(left)} units leave before they enter, or at no known age")
     times, ended, gone = _ends(left, ends)
     # At risk at t: entered before t, and neither ended nor lost sight of before t.
-    there = np.searchsorted(pl.Series(joined).sort().to_numpy(), times, "left")
+    there = np.searchsorted(_rising(joined, joined), times, "left")
     at_risk = np.maximum(there - gone, ended)  # an end at the very entry was at risk of it
     share = ended / at_risk
     survival = np.cumprod(1 - share)
@@ -93,12 +96,26 @@ def _ends(left: Floats, ends: Floats) -> tuple[Floats, Floats, Floats]:
         order = np.lexsort((~ends, left))
         ages, is_end = left[order], ends[order]
     else:
-        packed = pl.Series(bits << 1 | ~ends).sort().to_numpy()
+        packed = _rising(bits << 1 | ~ends, left)
         ages, is_end = (packed >> 1).view(np.float64), packed & 1 == 0
     places = np.flatnonzero(is_end)
     ended_at = ages[places]
     first = np.flatnonzero(np.diff(ended_at, prepend=np.nan) != 0)
     return ended_at[first], np.diff(first, append=len(places)), places[first]
+
+
+def _rising(keys: np.ndarray, ages: Floats) -> np.ndarray:
+    """`keys` sorted, which rise with `ages`: most lives are spread over their ages evenly enough."""
+    if len(keys) >= MANY:
+        from transforms import sweep  # compiled code: loaded where it pays
+
+        low, width = float(ages.min()), float(np.ptp(ages))
+        scale = (len(keys) - 1) / width if 0 < width < np.inf else np.inf
+        if np.isfinite(scale):
+            found, is_sorted = sweep.spread(keys, ages, low, scale, PATIENCE)
+            if is_sorted:
+                return found
+    return pl.Series(keys).sort().to_numpy()
 
 
 def log_rank(
