@@ -57,7 +57,9 @@ def report(
     ours = pl.col("sha256").is_in(hashes)
     for table, part in ((observed.REJECTS, "rejects"), (observed.UNKNOWN_METRICS, "unknown")):
         notes = [
-            _note(getattr(one.parsed, part), one, seen.get(one.held.sha256, now)) for one in taken
+            _note(told, one, seen.get(one.held.sha256, now))
+            for one in taken
+            if (told := getattr(one.parsed, part)).height
         ]
         rows = pl.concat([table.empty(), *(n.select(table.dtypes.names()) for n in notes)])
         gained[table.name] += lake.merge(table, rows, ours, also=[""])

@@ -49,7 +49,8 @@ def together(reports: Iterable[IngestReport]) -> IngestReport:
 
 def of_file(one: Taken) -> FileReport:
     parsed = one.parsed
-    reasons = Counter(dict(parsed.rejects["reason"].value_counts().iter_rows()))
+    told = parsed.rejects["reason"]
+    reasons = Counter(dict(told.value_counts().iter_rows()) if len(told) else {})
     return FileReport(
         file=one.held.name,
         source=one.source,

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
-import pyarrow.dataset as ds
 
 from flows import parquet_views
 from flows.lake import Lake
@@ -31,6 +30,8 @@ def put_files(connection: Any, table: Table, frozen: Lake, looks: Mapping[str, L
 
 def put_datasets(connection: Any, table: Table, frozen: Lake, looks: Mapping[str, Look]) -> None:
     """A view over datasets, one for each shape of file: whoever asks it reaches no path."""
+    import pyarrow.dataset as ds  # brings pandas along, where there is one: only a sandbox waits
+
     if not looks:
         _put_empty(connection, table)
         return

@@ -177,7 +177,7 @@ def _furnish(
     connection: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Path, as_datasets: bool
 ) -> None:
     """Put tables, settings, macros and views in place, with their comments."""
-    from transforms.mtbf import poisson_limits  # scipy takes a second that a query need not wait
+    from transforms.poisson import poisson_limits  # a query need not wait for scipy
 
     frozen = Lake(lake.root / snapshot)
     looks = look(lake, tables.ALL, frozen)

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from transforms.comparison import rate_ratio
-from transforms.mtbf import count_limits, no_failure_bound
+from transforms.poisson import count_limits, no_failure_bound
 from transforms.reliability import trends, weibull
 
 

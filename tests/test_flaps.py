@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 
 from flows.warehouse import define_macros
-from transforms import mtbf, tables
+from transforms import tables
 from transforms.flaps import link_flaps
+from transforms.poisson import poisson_limits
 from transforms.sources import BY_NAME
 from transforms.sources.base import Origin
 
@@ -35,7 +36,7 @@ def typed(name: str, rows: list[dict]) -> pl.DataFrame:
 
 def by_the_view(frames: dict[str, pl.DataFrame]) -> pl.DataFrame:
     connection = duckdb.connect()
-    for name, frame in {**frames, "poisson_limits": mtbf.poisson_limits()}.items():
+    for name, frame in {**frames, "poisson_limits": poisson_limits()}.items():
         connection.register("rows", frame.cast({pl.Enum: pl.String}).to_arrow())
         connection.execute(f"CREATE TABLE {name} AS FROM rows")
     define_macros(connection)

@@ -8,6 +8,7 @@ import pytest
 
 from transforms import mtbf
 from transforms.ledger import readouts
+from transforms.poisson import no_failure_bound
 from transforms.repair_times import repair_times
 
 
@@ -37,7 +38,7 @@ def test_x2b_rate_of_a_window_stopped_by_a_failure(golden):
 
 def test_x3_no_failure(golden):
     x = golden["X3_zero"]
-    bound = mtbf.no_failure_bound(x["T"])
+    bound = no_failure_bound(x["T"])
     assert close(bound, x["upper95_one_sided_per1000"])
     assert close(1000 / bound, x["mtbf_lower95"])
     assert close(mtbf.rate(0, x["T"]).hi, x["upper_two_sided95_per1000"])

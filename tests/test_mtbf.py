@@ -12,7 +12,8 @@ from scipy import stats
 from transforms import mtbf, tables
 from transforms.comparison import rate_ratio
 from transforms.definitions import REGISTRY, DefinedRate, DefinitionMismatchError
-from transforms.mtbf import count_limits, mean_time_between, rate, rates
+from transforms.mtbf import mean_time_between, rate, rates
+from transforms.poisson import count_limits
 from transforms.repair_times import repair_times
 
 MONDAY = date(2026, 3, 2)

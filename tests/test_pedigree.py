@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from transforms import definitions, mtbf, tables
 from transforms.definitions import REGISTRY, DefinedRate, DefinitionMismatchError
 from transforms.exposure import CLOCKS
+from transforms.poisson import poisson_limits
 from transforms.studies import Asked, RefusalError
 from transforms.studies.compare import compare
 from transforms.studies.rates import KINDS, PERIODS, PLACES, rates
@@ -97,7 +98,7 @@ def test_every_row_of_the_rates_study_gives_its_count_back(lake, data):
 def test_every_row_of_the_rate_views_gives_its_count_back(lake):
     connection = duckdb.connect()
     frames = dict(zip(("failures", "exposure"), lake, strict=True))
-    for name, frame in (frames | {"poisson_limits": mtbf.poisson_limits()}).items():
+    for name, frame in (frames | {"poisson_limits": poisson_limits()}).items():
         connection.register("rows", frame.cast({pl.Enum: pl.String}).to_arrow())
         connection.execute(f"CREATE TABLE {name} AS FROM rows")
     for path in sorted(SQL.glob("macros/*.sql")) * 3:  # macros may use each other

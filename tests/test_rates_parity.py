@@ -10,6 +10,7 @@ import pytest
 
 from flows.warehouse import define_macros
 from transforms import mtbf, tables
+from transforms.poisson import count_limits, poisson_limits
 from transforms.repair_times import repair_times
 
 SQL = Path(__file__).resolve().parents[1] / "sql"
@@ -63,7 +64,7 @@ def _typed(name: str, frame: pl.DataFrame) -> pl.DataFrame:
 
 def connect(**frames: pl.DataFrame) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
-    frames["poisson_limits"] = mtbf.poisson_limits()
+    frames["poisson_limits"] = poisson_limits()
     for name, frame in frames.items():
         connection.register("rows", frame.to_arrow())
         connection.execute(f"CREATE TABLE {name} AS FROM rows")
@@ -95,7 +96,7 @@ def test_views_and_polars_divide_alike(view, seed):
 
 def test_beyond_the_table_sql_stays_within_the_stated_error():
     counts = np.array([20_000, 20_001, 50_000, 1_000_000])
-    lower, upper = mtbf.count_limits(counts)
+    lower, upper = count_limits(counts)
     asked = pl.DataFrame({"failures": counts})  # the very name of the table's own column
     question = "SELECT poisson_lo(failures) AS lo, poisson_hi(failures) AS hi FROM asked"
     by_sql = answer(connect(asked=asked), question)

@@ -10,7 +10,8 @@ from lifelines.statistics import multivariate_logrank_test
 from scipy import stats
 
 from transforms import comparison
-from transforms.mtbf import count_limits, rate
+from transforms.mtbf import rate
+from transforms.poisson import count_limits
 from transforms.reliability import (
     availability,
     changes,

@@ -14,7 +14,7 @@ import pytest
 from flows import settings
 from flows.warehouse import define_macros
 from transforms import tables
-from transforms.mtbf import poisson_limits
+from transforms.poisson import poisson_limits
 
 ROOT = Path(__file__).resolve().parents[1]
 SQL = ROOT / "sql"

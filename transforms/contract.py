@@ -29,9 +29,14 @@ def instant(description: str, *, nullable: bool = False, key: bool = False) -> d
 
 
 @cache
-def _dtypes(schema: type[dy.Schema]) -> pl.Schema:
+def _empty(schema: type[dy.Schema]) -> pl.DataFrame:
     """Made once: it takes ten milliseconds, and every partition that is written asks for it."""
-    return schema.create_empty().schema
+    return pl.DataFrame(schema.create_empty())
+
+
+@cache
+def _dtypes(schema: type[dy.Schema]) -> pl.Schema:
+    return _empty(schema).schema
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class Table:
 
     @property
     def dtypes(self) -> pl.Schema:
-        return pl.Schema(_dtypes(self.schema))
+        return _dtypes(self.schema)  # one object for all who ask: nobody changes it
 
     @property
     def meanings(self) -> dict[str, str]:
@@ -73,7 +78,7 @@ class Table:
         return {name: column.description or "" for name, column in self.schema.columns().items()}
 
     def empty(self) -> pl.DataFrame:
-        return pl.DataFrame(schema=self.dtypes)
+        return _empty(self.schema).clone()
 
     def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return `frame` with exactly this table's columns, in order, or say all that differs."""

@@ -20,7 +20,8 @@ from datetime import timedelta
 import polars as pl
 
 from transforms.fleet import place
-from transforms.mtbf import ALL, DAY_MS, count_limits
+from transforms.mtbf import ALL, DAY_MS
+from transforms.poisson import count_limits
 
 SAME_LOSS = timedelta(seconds=60)
 NEAR_STATE = timedelta(minutes=5)

@@ -12,18 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike
-from scipy import stats
 
 from transforms.exposure import CLOCKS
+from transforms.poisson import count_limits
 from transforms.reliability.availability import f_limits
 
 DAY_MS = 86_400_000
 DAYS_PER_YEAR = 365.25
-EXACT_UP_TO = 20_000
-"""Counts whose limits SQL looks up; above, Wilson-Hilferty is within 6e-9 of them (measured)."""
 DEFAULT_DEFINITION = "coalesced-180s"
 ALL = "all"
 
@@ -51,34 +47,6 @@ class Rate:
         return 1000 / self.lo if self.lo else math.nan
 
 
-def count_limits(
-    failures: ArrayLike, level: float = 0.95, stopped_by: Literal["time", "failure"] = "time"
-) -> tuple[np.ndarray, np.ndarray]:
-    """Exact (Garwood) limits of the expected number of failures, given those seen (R-2).
-
-    stopped_by  time: the window was fixed, our normal case; failure: it ended at the last one
-    """
-    seen = np.asarray(failures, dtype=np.float64)
-    tail = (1 - level) / 2
-    beyond = 2 if stopped_by == "time" else 0
-    some = seen > 0
-    lower = np.where(some, stats.chi2.ppf(tail, np.where(some, 2 * seen, 1)) / 2, 0.0)
-    upper = stats.chi2.ppf(1 - tail, np.maximum(2 * seen + beyond, 1)) / 2
-    return lower, upper if stopped_by == "time" else np.where(some, upper, np.nan)
-
-
-def poisson_limits(up_to: int = EXACT_UP_TO) -> pl.DataFrame:
-    """The limits for every count 0..up_to: failures, lo, hi. SQL has no chi-square quantile."""
-    lower, upper = count_limits(np.arange(up_to + 1))
-    return pl.DataFrame(
-        {
-            "failures": pl.int_range(0, up_to + 1, dtype=pl.UInt64, eager=True),
-            "lo": lower,
-            "hi": upper,
-        }
-    )
-
-
 def rate(
     failures: int,
     node_days: float,
@@ -91,11 +59,6 @@ def rate(
     lower, upper = count_limits(failures, level, stopped_by)
     scale = 1000 / node_days
     return Rate(failures, node_days, failures * scale, float(lower) * scale, float(upper) * scale)
-
-
-def no_failure_bound(node_days: float, level: float = 0.95) -> float:
-    """One-sided upper limit of the rate per 1000 node-days after no failure in them (R-3)."""
-    return -math.log1p(-level) / node_days * 1000
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from scipy import stats
 from test_suspects import asked, frames
 
 from transforms.comparison import _events_needed, rate_ratio
-from transforms.mtbf import count_limits, no_failure_bound
+from transforms.poisson import count_limits, no_failure_bound
 from transforms.reliability import changes, domains, shuffles, trends, weibull
 from transforms.studies.lemons import PULL, QUIET
 from transforms.studies.suspects import suspects

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from transforms.mtbf import count_limits
+from transforms.poisson import count_limits
 
 TOO_MUCH = 1.3
 TOO_UNLIKELY = 0.01

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from transforms.mtbf import count_limits, no_failure_bound
+from transforms.poisson import count_limits, no_failure_bound
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import polars as pl
 import polars.selectors as cs
 from scipy import stats
 
-from transforms.mtbf import count_limits
+from transforms.poisson import count_limits
 from transforms.reliability.dispersion import dispersion
 from transforms.reliability.domains import benjamini_hochberg
 from transforms.shrinkage import Posteriors, fit, posteriors

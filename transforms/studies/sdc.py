@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from transforms.mtbf import count_limits
+from transforms.poisson import count_limits
 from transforms.studies.base import Asked, RefusalError, Study
 from transforms.tables import observed as o
 
