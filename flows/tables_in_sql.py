@@ -49,7 +49,10 @@ def put_datasets(connection: Any, table: Table, frozen: Lake, looks: Mapping[str
 def _put_empty(connection: Any, table: Table) -> None:
     """A table never written still answers, with no rows."""
     put_native(connection, table.name, table.empty())
-    _comment(connection, table, "TABLE", {})
+    folders = parquet_views.folder_columns(table)
+    for name, kind in folders.items():
+        connection.execute(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}")
+    _comment(connection, table, "TABLE", folders)
 
 
 def _types(connection: Any, table: Table) -> dict[str, str]:

@@ -23,7 +23,7 @@ FORMATS: tuple[Format, ...] = ("html", "md", "json")
 WEEK = timedelta(days=7)
 LOOK_BACK = timedelta(days=180)
 """How far back suspects are read: 90 days of exposure, and where they end for a node long out."""
-TELLING = ("exposure", "incidents", "interruptions", "run_time")
+TELLING = ("exposure", "incidents", "interruptions", "run_time", "heard_hourly")
 """Tables with something to report: a lake of kernel logs alone has incidents, and no exposure."""
 OBSERVED_DAYS = " UNION ".join(f"SELECT day FROM {name}" for name in TELLING) + " ORDER BY day"
 

@@ -128,6 +128,40 @@ def answers(**headline):
                 "note": ["NODE_FAIL", "step 9"],
             }
         ),
+        "week_samples": pl.DataFrame(
+            {
+                "topic": ["coverage", "nodes", "pcie", "nvlink"],
+                "measure": ["GPU-hours sampled", "Nodes never sampled", "With replays", "NVLink"],
+                "value": [64_500.0, 0.0, 2.0, None],
+                "whole": [64_512.0, 48.0, 380.0, None],
+                "reading": ["12 are unknown", None, "at least 9 replays", None],
+            }
+        ),
+        "week_sample_hours": pl.DataFrame(
+            {
+                "hour_at": [START],
+                "heard_gpu_hours": [384.0],
+                "utilisation": [0.9],
+                "power_w": pl.Series([None], dtype=pl.Float64),
+                "hottest_c": [71.0],
+            }
+        ),
+        "week_sample_nodes": pl.DataFrame(
+            {
+                "cluster": ["sim"],
+                "node": ["<b>node|1</b>"],
+                "gpus": [8],
+                "heard_gpu_hours": [1340.0],
+                "hottest_gpu": ["GPU-1"],
+                "hottest_c": [71.0],
+                "slowed_gpu_hours": [0],
+                "ecc_corrected": [9.0],
+                "ecc_uncorrected": pl.Series([None], dtype=pl.Float64),
+                "pcie_replays": [9.0],
+                "nvlink_errors": pl.Series([None], dtype=pl.Float64),
+                "link_downs": pl.Series([None], dtype=pl.Float64),
+            }
+        ),
         "week_telemetry": pl.DataFrame(
             schema={"node": pl.String, "gpu": pl.String, "component": pl.String}
         ),

@@ -13,6 +13,7 @@ from lakes import NOW, at, rows, take, write
 
 from flows import share, warehouse
 from flows.lake import Lake
+from flows.parquet_views import folder_columns
 from flows.warehouse import WarehouseError
 from transforms import tables
 from transforms.tables import derived, observed
@@ -28,7 +29,8 @@ def test_every_table_answers_with_its_promised_columns(root):
     with warehouse.open_warehouse(root) as connection:
         for table in tables.ALL:
             found = connection.execute(f"DESCRIBE {table.name}").fetchall()
-            assert [row[0] for row in found] == table.dtypes.names(), table.name
+            promised = [*table.dtypes.names(), *folder_columns(table)]
+            assert [row[0] for row in found] == promised, table.name
 
 
 def test_every_table_and_column_says_what_it_is(root):

@@ -25,6 +25,7 @@ from transforms.report.parts import (
     runs,
     telemetry,
 )
+from transforms.report.sample_parts import samples
 
 QUESTIONS = (
     "week_headline",
@@ -35,6 +36,9 @@ QUESTIONS = (
     "week_incidents",
     "week_runs",
     "run_timeline",
+    "week_samples",
+    "week_sample_hours",
+    "week_sample_nodes",
     "week_telemetry",
     "week_quality",
 )
@@ -67,6 +71,13 @@ def render(
         rates(frames["week_rates"]),
         incidents(frames["week_incidents"], price),
         nodes(frames["week_nodes"], frames["week_suspects"], price),
+        *samples(
+            frames["week_samples"],
+            frames["week_sample_hours"],
+            frames["week_sample_nodes"],
+            since,
+            until,
+        ),
         *filter(None, [telemetry(frames["week_telemetry"])]),
         quality(frames["week_quality"]),
     ]
@@ -94,6 +105,7 @@ def render(
             "leaves": frames["week_leaves"].to_dicts(),
             "causes": frames["week_causes"].to_dicts(),
             "rates": frames["week_rates"].to_dicts(),
+            "samples": frames["week_samples"].to_dicts(),
             "suspects": suspected(frames["week_suspects"]).to_dicts(),
         },
         headline=[f"{card.name}: {card.value}  ({'; '.join(card.lines)})" for card in shown],

@@ -6,6 +6,7 @@ read; the page shows the one that fits.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import Any
 
 import altair as alt
@@ -226,6 +227,53 @@ def telemetry(frame: pl.DataFrame, failed_at: object, title: str) -> Picture:
         return alt.vconcat(*rows).resolve_scale(x="shared")
 
     return _both(draw, title)
+
+
+HOURLY = {
+    "heard_gpu_hours": "GPU-hours sampled, in each hour",
+    "utilisation": "Mean utilisation of those (%)",
+    "power_w": "Mean power of a GPU (W)",
+    "hottest_c": "Hottest GPU (C)",
+}
+
+
+def sampled_hours(frame: pl.DataFrame, since: date, until: date) -> Picture:
+    """What was sampled in each hour, and what it said (week_sample_hours); no bar is no sample."""
+    ends = [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (since, until)]
+    bars = frame.with_columns(
+        pl.col("utilisation") * 100, ended=pl.col("hour_at").dt.offset_by("1h"), nought=pl.lit(0)
+    )
+    told = [name for name in HOURLY if bars[name].count()]
+
+    def draw(width: int) -> Any:
+        scale = alt.Scale(type="utc", domain=[end.isoformat() for end in ends])
+        ticks = 7 if width == WIDE else 4
+        rows = [
+            alt.Chart(bars.select("hour_at", "ended", "nought", name).drop_nulls())
+            .mark_rect(color=PLANNED)
+            .encode(
+                x=alt.X(
+                    "hour_at:T",
+                    title=None,
+                    scale=scale,
+                    axis=alt.Axis(format="%d %b", tickCount=ticks, labels=name == told[-1]),
+                ),
+                x2="ended:T",
+                y=alt.Y(f"{name}:Q", title=None, axis=alt.Axis(tickCount=2, minExtent=36)),
+                y2="nought:Q",
+            )
+            .properties(
+                width=width,
+                height=44,
+                title=alt.TitleParams(HOURLY[name], anchor="start", fontSize=11, color=MUTED),
+            )
+            for name in told
+        ]
+        return alt.vconcat(*rows, spacing=4).resolve_scale(x="shared")
+
+    return _both(
+        draw, f"{', '.join(HOURLY.values())}, hour by hour; an hour without a bar is unknown"
+    )
 
 
 def _both(draw: Callable[[int], Any], alt_text: str) -> Picture:

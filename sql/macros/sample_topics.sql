@@ -1,0 +1,48 @@
+-- What the report asks the samples of GPUs and links, and which metrics can tell it: one row per
+-- topic, kind of `sample_signals` and metric. A fleet without any of these metrics is not told.
+CREATE OR REPLACE MACRO sample_topics() AS TABLE
+    SELECT
+        topic,
+        kind,
+        unnest(metrics) AS metric
+    FROM (VALUES
+        ('heat', 'thermal_slowdown',
+            ['thermal_violation_s', 'sw_thermal_slowdown_s', 'hw_thermal_slowdown_s',
+             'slowed_by_hw_thermal', 'slowed_by_sw_thermal', 'slowed_by_bits']),
+        ('brake', 'power_brake',
+            ['hw_power_brake_s', 'slowed_by_hw_power_brake', 'slowed_by_bits']),
+        ('brake', 'hw_slowdown',
+            ['slowed_by_hw_slowdown', 'slowed_by_bits']),
+        ('ecc_corrected', 'ecc_corrected',
+            ['ecc_corrected_volatile', 'ecc_corrected_volatile_device_memory',
+             'ecc_corrected_volatile_dram', 'ecc_corrected_volatile_sram',
+             'ecc_corrected_aggregate', 'ecc_corrected_aggregate_device_memory',
+             'ecc_corrected_aggregate_dram', 'ecc_corrected_aggregate_sram']),
+        ('ecc_uncorrected', 'ecc_uncorrected',
+            ['ecc_uncorrected_volatile', 'ecc_uncorrected_volatile_device_memory',
+             'ecc_uncorrected_volatile_dram', 'ecc_uncorrected_volatile_sram',
+             'ecc_uncorrected_aggregate', 'ecc_uncorrected_aggregate_device_memory',
+             'ecc_uncorrected_aggregate_dram', 'ecc_uncorrected_aggregate_sram']),
+        ('rows', 'row_remap',
+            ['remapped_rows_corrected', 'remapped_rows_uncorrected']),
+        ('rows', 'row_remap_pending',
+            ['row_remap_pending']),
+        ('rows', 'row_remap_failed',
+            ['row_remap_failed']),
+        ('rows', 'page_retired',
+            ['retired_pages_sbe', 'retired_pages_dbe']),
+        ('pcie', 'pcie_replay',
+            ['pcie_replays', 'pcie_replay_rollovers']),
+        ('nvlink', 'nvlink_error',
+            ['nvlink_crc_flit_errors', 'nvlink_crc_data_errors', 'nvlink_replays']),
+        ('nvlink', 'nvlink_recovery',
+            ['nvlink_recoveries']),
+        ('links', 'link_downed',
+            ['link_downed', 'carrier_downs']),
+        ('links', 'link_recovery',
+            ['link_recoveries']),
+        ('links', 'link_inactive',
+            ['port_state_code', 'is_up', 'has_carrier']),
+        ('links', 'bit_errors',
+            ['symbol_errors', 'rx_errors', 'integrity_errors'])
+    ) AS asked (topic, kind, metrics);
