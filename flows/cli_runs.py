@@ -50,12 +50,26 @@ def project(
     return answer_study("project", common, options)
 
 
-def goodput(*, common: Common = COMMON) -> int:
+def goodput(
+    *,
+    by: Annotated[
+        str,
+        Parameter(
+            help="Of the fleet, by cluster, provider, hall, partition, account: hall,account."
+        ),
+    ] = "",
+    common: Common = COMMON,
+) -> int:
     """What share of their GPU time did all runs keep, and each: with the bounds of what was measured,
     and for the mean over runs a bootstrap interval.
 
-    Example: `faultledger goodput --since 2026-03-02`
+    With --by: where the time of the fleet's GPUs went, of each hall or whoever asked for them; what
+    was kept, lost, idle, waiting and out of service adds up to the capacity.
+
+    Example: `faultledger goodput --by provider,hall --since 2026-03-02`
     """
+    if by:
+        return answer_study("fleet_goodput", common, {"by": by})
     return answer_study("goodput", common, {})
 
 

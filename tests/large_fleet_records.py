@@ -148,6 +148,8 @@ def gpu_time(fleet: LargeFleet, interruptions: pl.DataFrame) -> pl.DataFrame:
             leaf=pl.lit(leaf),
             provisional=pl.lit(False),
             evidence=pl.lit("steps"),
+            provider=pl.lit(""),
+            hall=pl.lit(""),
             gpu_ms=(pl.col("hours") * pl.col("gpus") * share * 3_600_000).cast(pl.Int64),
         )
         for leaf, share in (("step_lost", 1.0), ("restore", 0.2))

@@ -1,5 +1,6 @@
 """What must hold of every ledger, on generated histories full of overlaps, gaps and skew (G-1)."""
 
+from collections import Counter
 from datetime import timedelta
 from itertools import pairwise
 from random import Random
@@ -41,7 +42,7 @@ def history(rng, days: float) -> dict[str, pl.DataFrame]:
     for name in NAMES:
         came = rng.choice([-40 * DAY_S, rng.uniform(0, DAY_S)])
         left = rng.choice([None, None, came + 41 * DAY_S + rng.uniform(0, days * DAY_S)])
-        table["fleet"].append(node(name, rng.choice([4, 8]), valid_from=came, valid_to=left))
+        table["fleet"] += lived(rng, node(name, rng.choice([4, 8]), valid_from=came, valid_to=left))
     for _ in range(rng.randint(0, 6)):
         began = rng.uniform(-DAY_S, days * DAY_S)
         table["node_states"].append(
@@ -65,6 +66,18 @@ def history(rng, days: float) -> dict[str, pl.DataFrame]:
         )  # fmt: skip
     frames = {name: rows(name, *made) for name, made in table.items()}
     return {name: frame.unique(tables.BY_NAME[name].key) for name, frame in frames.items()}
+
+
+def lived(rng, first: dict) -> list[dict]:
+    """A node in one hall, or brought to another on the way with one GPU less."""
+    first |= {"provider": rng.choice([None, "", "North"]), "hall": rng.choice(["H1", "H2"])}
+    if rng.random() < 0.6:
+        return [first]
+    moved = max(rng.uniform(0, 2 * DAY_S), first["valid_from"] + 1)
+    if first["valid_to"] and moved >= first["valid_to"]:
+        return [first]
+    later = {"valid_from": moved, "hall": "H3", "gpus": first["gpus"] - 1}
+    return [first | {"valid_to": moved}, first | later]
 
 
 def picked(rng) -> list[str]:
@@ -146,6 +159,22 @@ def test_a_day_of_the_fleet_sums_to_its_capacity(frames, horizon_days):
     assert sums(ledger, "day", "cluster") == want
     assert ledger["gpu_ms"].min() is None or ledger["gpu_ms"].min() > 0
     assert tables.BY_NAME["gpu_time"].broken_rules(ledger) == {}
+
+
+@EXAMPLES
+@given(histories, st.floats(0.1, 4))
+def test_a_day_of_a_hall_sums_to_what_stood_there(frames, horizon_days):
+    when = window(0, 3, horizon_days * DAY_S)
+    ledger = account_frames(when, frames)["gpu_time"]
+    want: Counter[tuple] = Counter()
+    edges = [*(when.since + n * DAY for n in range(3)), min(when.until, when.horizon)]
+    for began, ended in pairwise(sorted({min(edge, edges[-1]) for edge in edges})):
+        for row in frames["fleet"].iter_rows(named=True):
+            low, high = max(began, row["valid_from"]), min(ended, row["valid_to"] or ended)
+            ms = [(t - MONDAY) // timedelta(milliseconds=1) for t in (low, high)]
+            place = (began.date(), row["provider"] or "", row["hall"])
+            want[place] += max(0, ms[1] - ms[0]) * row["gpus"]
+    assert sums(ledger, "day", "provider", "hall") == +want
 
 
 def wall_of(frame: pl.DataFrame, since: int, until: int, horizon: int) -> dict[str, int]:

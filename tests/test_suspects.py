@@ -170,7 +170,7 @@ def test_the_prior_leaves_out_the_incident_that_a_node_is_out_for():
 def test_what_pulling_saves_is_its_excess_times_what_its_class_costs():
     exposure = fleet_of(np.full(400, 30), 30)
     spent = LEMON.select("day", "cluster", "incident").with_columns(gpu_ms=pl.lit(3_600_000 * 50))
-    rows = spent.with_columns(run=pl.lit("r"), leaf=pl.lit("step_lost"), cause=pl.lit("GPU"), evidence=pl.lit("steps"), provisional=pl.lit(False))  # fmt: skip
+    rows = spent.with_columns(run=pl.lit("r"), leaf=pl.lit("step_lost"), cause=pl.lit("GPU"), evidence=pl.lit("steps"), provisional=pl.lit(False), provider=pl.lit(""), hall=pl.lit(""))  # fmt: skip
     gpu_time = rows.select(d.GPU_TIME.dtypes.names()).cast(d.GPU_TIME.dtypes)
     found = suspects(asked(test_hours=4), **frames(exposure, LEMON, gpu_time=gpu_time))
     top = found.row(0, named=True)

@@ -37,6 +37,9 @@ from transforms.tables.derived import GPU_TIME, RUN_HOURS, RUN_TIME
 if TYPE_CHECKING:
     from transforms.recipes import Window
 
+PLACE = ["provider", "hall"]
+"""Where a GPU stands, as far as the fleet's ledger tells apart: a fleet has few of these, so that they
+add few rows, and what anything cost can be asked of each. The node itself would add thousands."""
 RECOVERING = ("init", "restore", "data_stall", "eval_or_custom", "unknown")
 """Before an attempt's first step these are part of getting the run back (methods G-7)."""
 
@@ -56,13 +59,15 @@ def gpu_accounts(
 ) -> Mapping[str, pl.DataFrame]:
     """`gpu_time`, `run_time` and `run_hours` of the window's days up to the horizon, in GPU-ms (methods G-1).
 
-    A day of gpu_time sums to GPUs installed x time commissioned; run_time to the GPUs of each
-    attempt x its allocation plus the waits of the run.
+    A day of gpu_time sums to GPUs installed x time commissioned, of each place by itself; run_time
+    to the GPUs of each attempt x its allocation plus the waits of the run.
     """
     horizon = min(window.until, window.horizon)
     since, until = ms(window.since), ms(horizon)
     if since >= until:
         return {t.name: t.empty() for t in (GPU_TIME, RUN_TIME, RUN_HOURS)}
+    places = _places(fleet)
+    fleet = fleet.join(places, on=PLACE, how="left", nulls_equal=True, maintain_order="left")
     lines = attempt_lines(run_attempts, window.horizon)
     table, stops, blamed = owners(interruptions, incidents, lines)
     logs = Logs.on(lines, steps, checkpoints, run_marks)
@@ -87,8 +92,10 @@ def gpu_accounts(
     physical = _held_by(own, held).join(place(named, fleet).drop("node"), on="line")
     of_runs = own.join(named.drop("node"), on="line")
     return {
-        "gpu_time": GPU_TIME.conform(_account(pl.concat([physical, rest]), table)),
-        "run_time": RUN_TIME.conform(_account(of_runs, table)),
+        "gpu_time": GPU_TIME.conform(
+            _account_by_place(pl.concat([physical.select(rest.columns), rest]), table, places)
+        ),
+        "run_time": RUN_TIME.conform(_account(of_runs, table, list(RUN_TIME.key))),
         "run_hours": run_hours(of_runs),
     }
 
@@ -142,22 +149,51 @@ def _slow_apart(slices: pl.DataFrame) -> pl.DataFrame:
 
 
 def _held_by(own: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
-    """Count on each slice the GPUs of the fleet that its line really held then, of those it tells of."""
-    slices = cut(own, pack(held["line"], held["began"]))
-    if held.is_empty():
-        return slices.clear()
-    row = latest_before(held, slices["line"], slices["began"])
-    counted = (
-        pl.when(pl.Series(row) >= 0).then(held["gpus"].gather(np.maximum(row, 0))).otherwise(0)
+    """Count on each slice the GPUs of the fleet that its line really held then, place by place.
+
+    A slice tells of some of its line's GPUs, numbered; of these each place has those it holds.
+    """
+    turns = held.select("line", "began").unique(maintain_order=True).with_row_index("turn")
+    slices = cut(own, pack(turns["line"], turns["began"]))
+    row = pl.Series(latest_before(turns, slices["line"], slices["began"]), dtype=pl.Int64)
+    by_place = held.join(turns, on=["line", "began"]).select(
+        pl.col("turn").cast(pl.Int64), "place", "low", high=pl.col("low") + pl.col("gpus")
     )
-    there = (counted - pl.col("from_gpu")).clip(0)
-    return slices.with_columns(gpus=pl.min_horizontal(there, "gpus"))
+    last = pl.col("from_gpu") + pl.col("gpus")
+    there = pl.min_horizontal(last, "high") - pl.max_horizontal("from_gpu", "low")
+    return (
+        slices.with_columns(turn=row)
+        .join(by_place, on="turn")
+        .with_columns(gpus=there)
+        .filter(pl.col("gpus") > 0)
+        .select(*own.columns, "place")
+    )
 
 
-def _account(slices: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
-    """Sum GPU-milliseconds by day, run, leaf, cause, incident and evidence."""
+def _places(fleet: pl.DataFrame) -> pl.DataFrame:
+    """Every provider and hall of the fleet, numbered: provider, hall, place."""
+    places = fleet.select(PLACE).unique().sort(PLACE).with_row_index("place")
+    return places.with_columns(pl.col("place").cast(pl.Int64))
+
+
+def _account_by_place(
+    slices: pl.DataFrame, table: pl.DataFrame, places: pl.DataFrame
+) -> pl.DataFrame:
+    """`_account` by provider and hall beside the rest; '' where the fleet does not tell them."""
+    keys = [name for name in GPU_TIME.key if name not in PLACE]
+    named = places.with_columns(pl.col(PLACE).fill_null(""))
+    return (
+        _account(slices, table, [*keys, "place"])
+        .join(named, on="place")
+        .group_by(GPU_TIME.key)  # a place with '' and one with null go by one name
+        .agg(pl.col("gpu_ms").sum())
+        .sort(GPU_TIME.key)
+    )
+
+
+def _account(slices: pl.DataFrame, table: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """Sum GPU-milliseconds by `keys`: day, run, leaf, cause, incident, evidence and the like."""
     length = pl.col("ended") - pl.col("began")
-    keys = ["day", "cluster", "run", "leaf", "cause", "incident", "evidence", "provisional"]
     return (
         settle(cut_days(slices), table)
         .group_by(keys)

@@ -37,12 +37,13 @@ def share_nodes(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Divide the fleet's GPU time within [since, until) between jobs, repairs, waits and idleness.
 
-    Gives the GPUs that each attempt's line holds over time (line, began, gpus), and slices of
-    everything else; together they are the fleet's capacity.
+    Gives the GPUs that each attempt's line holds over time, place by place (as `held_over_time`),
+    and slices of everything else; together they are the fleet's capacity. `fleet` tells the
+    `place` of each node's interval, a number.
     """
     nodes = fleet.select(ID).unique().sort(ID).with_row_index("node_line")
     nodes = nodes.with_columns(pl.col("node_line").cast(pl.Int64))
-    valid = fleet.select(*ID, "gpus", began="valid_from", ended="valid_to")
+    valid = fleet.select(*ID, "gpus", "place", began="valid_from", ended="valid_to")
     valid = valid.with_columns(
         instant_ms("began"), instant_ms("ended").fill_null(until), pl.col("gpus").cast(pl.Int64)
     )
@@ -59,14 +60,14 @@ def share_nodes(
         wants, on="line", maintain_order="left"
     )
     service = service.with_columns(wants=pl.lit(capacity["gpus"].max(), pl.Int64))
-    given = share_out(capacity, *map(_claimants, (spans, service, waits)))
+    given = _placed(share_out(capacity, *map(_claimants, (spans, service, waits))), capacity)
     is_held = pl.col("line").is_not_null()
     rest = (
         given.filter(~is_held)
         .join(nodes, on="node_line")
         .with_columns(run=pl.lit(""), provisional=pl.lit(False), from_gpu=pl.lit(0, pl.Int64))
     )
-    return held_over_time(given.filter(is_held)), rest.select(*SLICE, "cluster", "run")
+    return held_over_time(given.filter(is_held)), rest.select(*SLICE, "cluster", "run", "place")
 
 
 def shares(lines: pl.DataFrame) -> pl.DataFrame:
@@ -168,20 +169,39 @@ def share_out(
 
 
 def held_over_time(held: pl.DataFrame) -> pl.DataFrame:
-    """GPUs that each line holds from `began` on, over all nodes: line, began, gpus; sorted."""
-    changes = pl.concat(
-        [
-            held.select("line", "began", "gpus"),
-            held.select("line", pl.col("ended").alias("began"), -pl.col("gpus")),
-        ]
-    )
-    return (
-        changes.group_by("line", "began")
+    """GPUs that each line holds from `began` on at each of its places: line, began, place, gpus, low.
+
+    The GPUs that a line holds are numbered place by place: those here are `gpus` from `low` on.
+    At every instant at which any of them changes the line has a row of each of its places; sorted.
+    """
+    at = ["line", "began", "place"]
+    changes = (
+        pl.concat(
+            [
+                held.select(*at, "gpus"),
+                held.select("line", pl.col("ended").alias("began"), "place", -pl.col("gpus")),
+            ]
+        )
+        .group_by(at)
         .agg(pl.col("gpus").sum())
         .filter(pl.col("gpus") != 0)
-        .sort("line", "began")
-        .with_columns(pl.col("gpus").cum_sum().over("line"))
     )
+    turns, places = (changes.select("line", name).unique() for name in ("began", "place"))
+    return (
+        turns.join(places, on="line")
+        .join(changes, on=at, how="left")
+        .sort(at)
+        .with_columns(pl.col("gpus").fill_null(0).cum_sum().over("line", "place"))
+        .with_columns(low=pl.col("gpus").cum_sum().over("line", "began") - pl.col("gpus"))
+        .select(*at, "gpus", "low")
+    )
+
+
+def _placed(given: pl.DataFrame, capacity: pl.DataFrame) -> pl.DataFrame:
+    """Add where the node stood: no stretch outlasts an interval of the node's capacity."""
+    spans = capacity.select("place", line="node_line", began="began")
+    row = latest_before(spans, given["node_line"], given["began"])
+    return given.with_columns(place=spans["place"].gather(row))
 
 
 def _gpus_at(capacity: pl.DataFrame, marks: np.ndarray) -> np.ndarray:

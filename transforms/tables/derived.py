@@ -286,7 +286,17 @@ class GpuTime(dy.Schema):
     provisional = dy.Bool(
         primary_key=True, description="kept steps after the last durable checkpoint of a live run"
     )
-    gpu_ms = dy.Int64(description="GPU-milliseconds; a day's rows sum to the fleet's capacity")
+    provider = dy.String(
+        primary_key=True,
+        description="who operates the GPUs, as the inventory said then; '' where not told",
+    )
+    hall = dy.String(
+        primary_key=True,
+        description="data hall that the GPUs stood in, as the inventory said then; '' where not told",
+    )
+    gpu_ms = dy.Int64(
+        description="GPU-milliseconds; a day's rows sum to the fleet's capacity, those of a hall to the hall's"
+    )
 
 
 class RunTime(dy.Schema):
@@ -353,7 +363,7 @@ REPORT_VERDICTS = _derived(
 GPU_TIME = _derived(
     GpuTime,
     "gpu_time",
-    "day, run, leaf, cause, incident and evidence of the fleet's GPU time",
+    "day, run, leaf, cause, incident, evidence, provider and hall of the fleet's GPU time",
     "day",
 )
 RUN_TIME = _derived(
