@@ -1,4 +1,4 @@
-"""Shuffled nodes: three ways to count give the same integers, and the chance of a partner is exact."""
+"""Shuffled nodes: four ways to count give the same integers, and the chance of a partner is exact."""
 
 from itertools import permutations
 
@@ -7,8 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.reliability import shuffles
-from transforms.reliability.shuffles import Failures, Seats, by_list, by_sweep, by_table, placements
+from transforms.reliability import shuffle_counts, shuffles
+from transforms.reliability.shuffle_counts import (
+    Failures,
+    Seats,
+    by_list,
+    by_pairs,
+    by_sweep,
+    by_table,
+)
+from transforms.reliability.shuffles import placements
 
 # Strata share domains in some fleets (a mixed rack), in others each has its own.
 fleets = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=12)
@@ -24,7 +32,7 @@ def made(fleet, failed, gap):
 
 @given(fleets, failing, st.integers(0, 20))
 @settings(deadline=None, max_examples=60)
-def test_three_ways_to_count_agree(fleet, failed, gap):
+def test_four_ways_to_count_agree(fleet, failed, gap):
     seats, failures = made(fleet, failed, gap)
     placed = placements(seats, np.random.default_rng(1), 7)
     plain = by_list(seats, failures)(placed)
@@ -33,8 +41,21 @@ def test_three_ways_to_count_agree(fleet, failed, gap):
         for homes in placed
         for a, b in [failures.pairs()]
     )
-    assert by_table(seats, failures)(placed).tolist() == plain.tolist()
-    assert by_sweep(seats, failures)(placed).tolist() == plain.tolist()
+    for way in (by_table, by_sweep, by_pairs):
+        assert way(seats, failures)(placed).tolist() == plain.tolist()
+
+
+def test_a_node_of_many_partners_and_many_draws_are_counted_alike():
+    """More partners than a byte counts, and more draws than are compared at once."""
+    rng = np.random.default_rng(5)
+    home = np.arange(24) // 4
+    node = rng.integers(0, 24, 900)
+    seats = Seats(home, home // 3)
+    failures = Failures.of(node, rng.uniform(0, 100, 900), 9.0)
+    placed = placements(seats, rng, 300)
+    plain = by_list(seats, failures)(placed)
+    for way in (by_table, by_sweep, by_pairs):
+        assert (way(seats, failures)(placed) == plain).all()
 
 
 @given(fleets, failing, st.integers(0, 20))
@@ -43,7 +64,7 @@ def test_a_partner_is_as_likely_to_both(fleet, failed, gap):
     seats, failures = made(fleet, failed, gap)
     joined, chance = shuffles.dependence_by_list(seats, failures)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shuffles, "FEW", -100)
+        patch.setattr(shuffles, "FEW_NEAR", -1)
         swept, exact = shuffles.dependence(seats, failures)
     assert swept.tolist() == joined.tolist()
     assert exact == pytest.approx(chance, abs=1e-12)
@@ -77,15 +98,37 @@ def test_shuffles_keep_every_stratum_in_its_own_seats():
     assert len(np.unique(placed, axis=0)) == 6
 
 
-def test_many_failures_are_judged_as_few_are(monkeypatch):
+@pytest.mark.parametrize("way", [by_table, by_pairs, by_sweep])
+def test_many_failures_are_judged_as_few_are(monkeypatch, way):
     """The same draws, so the same p, by whichever way they are counted."""
     rng = np.random.default_rng(3)
     home = np.arange(240) // 4
     node, at = rng.integers(0, 240, 4000), rng.uniform(0, 5000, 4000)
     few = shuffles.shuffled(home, node, at, 1.0, np.random.default_rng(4), home // 15, draws=250)
-    monkeypatch.setattr(shuffles, "FEW", 0)
+    monkeypatch.setattr(shuffles, "counter", lambda seats, failures, _: way(seats, failures))
+    monkeypatch.setattr(shuffles, "FEW_NEAR", 0)
     many = shuffles.shuffled(home, node, at, 1.0, np.random.default_rng(4), home // 15, draws=250)
     assert (few.pairs, few.usual, few.p) == (many.pairs, many.usual, many.p)
     assert few.domain_p.tolist() == many.domain_p.tolist()
     assert few.usual_dependence == pytest.approx(many.usual_dependence, abs=1e-12)
     assert few.usual_dependence.mean() == pytest.approx(few.is_dependent.mean(), abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("size", "racks", "failed", "way"),
+    [
+        (40, 10, 50, by_list),
+        (1200, 300, 20_000, by_table),
+        (1200, 6, 20_000, by_pairs),
+        (20_000, 6, 1_000_000, by_sweep),
+    ],
+    ids=["few", "racks", "halls", "crowded"],
+)
+def test_the_cheapest_way_is_taken(monkeypatch, size, racks, failed, way):
+    for name in ("by_list", "by_table", "by_pairs", "by_sweep"):
+        monkeypatch.setattr(shuffle_counts, name, lambda *_, name=name: name)
+    home = np.arange(size) * racks // size
+    seats = Seats(home, np.zeros(size, np.int64))
+    at = np.arange(failed, dtype=float)
+    failures = Failures.of(np.arange(failed) % size, at, 3.0 if failed < 1e6 else 120.0)
+    assert shuffle_counts.counter(seats, failures, 2000) == way.__name__

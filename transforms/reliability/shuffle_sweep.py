@@ -1,4 +1,4 @@
-"""The hot loops of `shuffles`, compiled by numba on first use and kept on disk.
+"""The hot loops of `shuffles` and `shuffle_counts`, compiled by numba on first use and kept on disk.
 
 Failures come in order of time; `since[f]` is the first one that lies near failure f.
 """
@@ -10,6 +10,7 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Placed = npt.NDArray[np.int32]
 ABREAST = 16
+BYTES_ABREAST = 128
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -106,6 +107,75 @@ def by_table(
                     told += table[rows[i] + columns[j]]
             found[d, h] = told
     return found
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def partners_of_each(node: Ints, since: Ints, part: Ints, nodes: int) -> Ints:
+    """How many failures of other nodes of its part lie near and before those of each node."""
+    found = np.zeros(nodes, np.int64)
+    for f in range(len(node)):
+        one = node[f]
+        for g in range(since[f], f):
+            found[one] += (node[g] != one) & (part[node[g]] == part[one])
+    return found
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def partners(node: Ints, since: Ints, part: Ints, starts: Ints) -> Placed:
+    """The nodes of those failures: of node n, in `starts[n]:starts[n + 1]`."""
+    at = starts[:-1].copy()
+    found = np.empty(starts[-1], np.int32)
+    for f in range(len(node)):
+        one = node[f]
+        for g in range(since[f], f):
+            other = node[g]
+            if other != one and part[other] == part[one]:
+                found[at[one]] = other
+                at[one] += 1
+    return found
+
+
+@numba.njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+def by_pairs(
+    placed: Placed,
+    code: npt.NDArray[np.uint8],
+    base: Ints,
+    starts: Ints,
+    partners: Placed,
+    domains: int,
+) -> Ints:
+    """Pairs, draws by domains, these in the order of their parts.
+
+    `code` tells a domain among those of its part, which begin at `base` of each node. A byte holds
+    a home and, for as many partners as a byte can count, how many of them are at home there: then
+    one instruction serves dozens of draws.
+    """
+    draws, nodes = placed.shape
+    told = np.zeros((draws, domains), np.int64)
+    for chunk in numba.prange((draws + BYTES_ABREAST - 1) // BYTES_ABREAST):
+        first = chunk * BYTES_ABREAST
+        some = min(BYTES_ABREAST, draws - first)
+        homes = np.zeros((nodes, BYTES_ABREAST), np.uint8)
+        for d in range(some):
+            for n in range(nodes):
+                homes[n, d] = code[placed[first + d, n]]
+        same = np.zeros(BYTES_ABREAST, np.uint8)
+        count = np.zeros(BYTES_ABREAST, np.int64)
+        for n in range(nodes):
+            mine = homes[n]
+            count[:] = 0
+            for begin in range(starts[n], starts[n + 1], 255):
+                same[:] = 0
+                for i in range(begin, min(begin + 255, starts[n + 1])):
+                    theirs = homes[partners[i]]
+                    for d in range(BYTES_ABREAST):
+                        same[d] += np.uint8(mine[d] == theirs[d])
+                for d in range(BYTES_ABREAST):
+                    count[d] += same[d]
+            if starts[n] < starts[n + 1]:
+                for d in range(some):
+                    told[first + d, base[n] + mine[d]] += count[d]
+    return told
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

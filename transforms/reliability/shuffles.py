@@ -1,34 +1,26 @@
 """Do failures of one domain keep more company than chance gives them (D-4)?
 
 Nodes are shuffled among the domains of their stratum (model, hall), each with its own times, and
-the pairs of near failures that a domain then holds are counted again. Three ways to count give the
-same integers, and the cheapest is taken: a list of all near pairs (few failures), a table of how
-often each two nodes failed near each other (many failures, small domains), and a sweep through
-time that remembers how many failures each domain had lately (domains as large as a hall).
+the pairs of near failures that a domain then holds are counted again, by the cheapest of the ways
+in `shuffle_counts`.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.special import gammaln
 
-Ints = np.ndarray
+from transforms.reliability.shuffle_counts import Failures, Ints, Seats, counter
 
 BLOCK = 200
 """Draws held at once."""
 ENOUGH = 40
 """Draws as strange as the data after which it is dull for certain."""
-ENOUGH_OF_ONE = 5
+ENOUGH_OF_ONE = 20
 """The same of a single domain, whose p is judged among hundreds."""
-FEW = 20_000_000
-"""Pairs times draws up to which no compiled code is worth its loading."""
-LARGEST_TABLE = 300_000_000
-"""Cells of the table of nodes by nodes."""
-LOOKUP_PRICE = 0.6
-"""What a cell of that table costs to look up, in steps of the sweep."""
+FEW_NEAR = 2_000_000
+"""Near pairs up to which no compiled code is worth its loading."""
 
 
 @dataclass(frozen=True)
@@ -47,64 +39,6 @@ class CoFailure:
     domain_p: np.ndarray
     is_dependent: np.ndarray
     usual_dependence: np.ndarray
-
-
-@dataclass(frozen=True)
-class Seats:
-    """Nodes by number: their domain and their stratum, both numbered from 0."""
-
-    home: Ints
-    stratum: Ints
-
-    @property
-    def domains(self) -> int:
-        return int(self.home.max(initial=-1)) + 1
-
-    def make_up(self) -> coo_array:
-        """How many nodes of each stratum (rows) each domain (columns) has."""
-        shape = (int(self.stratum.max(initial=-1)) + 1, self.domains)
-        found = coo_array((np.ones(len(self.home), np.int64), (self.stratum, self.home)), shape)
-        found.sum_duplicates()
-        return found
-
-    def parts(self) -> Ints:
-        """The part of each node: nodes of different parts can never share a domain."""
-        made = self.make_up()
-        strata, domains = made.shape
-        row, column = made.coords
-        graph = coo_array(
-            (np.ones(len(row), np.int8), (row, column + strata)), (strata + domains,) * 2
-        )
-        return connected_components(graph, directed=False)[1][self.stratum]
-
-
-@dataclass(frozen=True)
-class Failures:
-    """Failures in order of time: their node, and how far back the near ones reach."""
-
-    node: Ints
-    since: Ints
-    place: Ints
-    """Where each was in the caller's order."""
-
-    @staticmethod
-    def of(node: Ints, at: np.ndarray, gap: float) -> "Failures":
-        order = np.lexsort((node, at))
-        t = at[order]
-        return Failures(node[order], np.searchsorted(t, t - gap, "left"), order)
-
-    @property
-    def near(self) -> int:
-        """Pairs of failures that lie near each other, whosever they are."""
-        return int((np.arange(len(self.since)) - self.since).sum())
-
-    def pairs(self) -> tuple[Ints, Ints]:
-        """Both failures of every near pair of different nodes."""
-        many = np.arange(len(self.since)) - self.since
-        late = np.repeat(np.arange(len(many)), many)
-        early = np.arange(len(late)) - np.repeat(np.cumsum(many) - many, many) + self.since[late]
-        apart = self.node[late] != self.node[early]
-        return late[apart], early[apart]
 
 
 def shuffled(
@@ -170,74 +104,13 @@ def placements(seats: Seats, rng: np.random.Generator, draws: int) -> Ints:
     return placed
 
 
-def counter(seats: Seats, failures: Failures, draws: int):  # type: ignore[no-untyped-def]
-    """The cheapest way to count pairs: a function of placements to counts, draws by domains."""
-    if failures.near * draws <= FEW:
-        return by_list(seats, failures)
-    sizes = np.bincount(seats.home)
-    lookups = float((sizes * (sizes - 1) / 2).sum())
-    parts = np.bincount(seats.parts()).astype(float)
-    if lookups * LOOKUP_PRICE < len(failures.node) and (parts**2).sum() <= LARGEST_TABLE:
-        return by_table(seats, failures)
-    return by_sweep(seats, failures)
-
-
-def by_list(seats: Seats, failures: Failures):  # type: ignore[no-untyped-def]
-    """Every near pair looked at in every draw: plain, and what the others are tested against."""
-    late, early = failures.pairs()
-    left, right = failures.node[late], failures.node[early]
-    size = seats.domains
-
-    def count(placed: Ints) -> Ints:
-        found = np.empty((len(placed), size), np.int64)
-        for row, homes in zip(found, placed, strict=True):
-            mine = homes[left]
-            row[:] = np.bincount(mine[mine == homes[right]], minlength=size)
-        return found
-
-    return count
-
-
-def by_table(seats: Seats, failures: Failures):  # type: ignore[no-untyped-def]
-    """Who failed near whom, once; then only the nodes that share a domain are looked up."""
-    from transforms.reliability import shuffle_sweep as swept  # compiled code
-
-    part = seats.parts()
-    size = np.bincount(part)
-    begins = np.cumsum(size**2) - size**2
-    order = np.argsort(part, kind="stable")
-    local = np.empty(len(part), np.int64)
-    local[order] = np.arange(len(part)) - np.repeat(np.cumsum(size) - size, size)
-    row = begins[part] + local * size[part]
-    node, since = failures.node, failures.since
-    table = swept.table(node, since, part, row, local, int((size**2).sum()))
-
-    def count(placed: Ints) -> Ints:
-        return swept.by_table(placed, table, row, local, seats.domains)
-
-    return count
-
-
-def by_sweep(seats: Seats, failures: Failures):  # type: ignore[no-untyped-def]
-    """Through time, with a count of each domain's failures that are still near."""
-    from transforms.reliability import shuffle_sweep as swept  # compiled code
-
-    own = swept.own_pairs(failures.node, failures.since, len(seats.home))
-    node = failures.node.astype(np.int32)
-
-    def count(placed: Ints) -> Ints:
-        return swept.by_sweep(placed, node, failures.since, own, seats.domains)
-
-    return count
-
-
 def dependence(seats: Seats, failures: Failures) -> tuple[Ints, np.ndarray]:
     """Has each failure, in order of time, a partner in its domain; and the chance of one.
 
     The chance is exact: of a node put into a domain, the near nodes of each stratum miss the seats
     that this domain has left for them with hypergeometric probability.
     """
-    if failures.near > FEW // 10:
+    if failures.near > FEW_NEAR:
         from transforms.reliability import shuffle_sweep as swept  # compiled code
 
         made = seats.make_up()
