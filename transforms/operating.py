@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from transforms.fleet import ID
+from transforms.node_days import NodeDays
 
 DAY_US = 86_400_000_000
 MIDNIGHT = pl.col("at").dt.truncate("1d")
@@ -98,9 +99,8 @@ def instants(
 
 def stood(rows: pl.DataFrame, exposure: pl.DataFrame, places: Sequence[str]) -> pl.DataFrame:
     """`rows` (day, cluster, node) with the `places` where their nodes stood that day, else null."""
-    keys = ["day", *ID]
-    there = exposure.select(*keys, *places).join(rows.select(keys), on=keys, how="semi")
-    return rows.join(there, on=keys, how="left", maintain_order="left")
+    grid = NodeDays.of(exposure.select("day", *ID, *places))
+    return pl.concat([rows, grid.at(grid.of_rows(rows), places)], how="horizontal")
 
 
 def on_the_day(rows: pl.DataFrame, homes: pl.DataFrame) -> pl.DataFrame:

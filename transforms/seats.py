@@ -6,6 +6,7 @@ A node that moves to another rack takes another seat, and fails there with other
 import polars as pl
 
 from transforms.fleet import ID
+from transforms.node_days import NodeDays, dates
 
 KINDS = ("rack", "pdu", "leaf_switch", "nvlink_domain", "cooling_loop", "hall")
 """Kinds of domain that an inventory names, in the fleet's columns."""
@@ -29,17 +30,21 @@ def _placed(rows: pl.DataFrame, fleet: pl.DataFrame) -> pl.DataFrame:
 
 def seats_at_risk(risk: pl.DataFrame, fleet: pl.DataFrame) -> pl.DataFrame:
     """Each seat with its exposure, the weeks it came and left, and all its domains."""
-    served = risk.filter(pl.col("node_days") > 0).select("day", *ID, "node_days")
-    sums = (pl.col("node_days").sum(), pl.col("day").min().alias("first"), pl.col("day").max().alias("last"))  # fmt: skip
-    # Who always sat in one seat needs no look day by day; names as numbers group much faster.
-    by_node = served.cast(dict.fromkeys(ID, pl.Categorical)).group_by(ID).agg(sums)
+    grid = NodeDays.of(risk.select("day", *ID, "node_days"))
+    days = grid.rows["node_days"].to_numpy()
+    first, last = grid.span(days > 0)
+    is_served = last >= first
+    by_node = grid.nodes.with_columns(node_days=pl.Series(grid.sums(days))).filter(is_served)
+    by_node = by_node.with_columns(first=dates(first[is_served]), last=dates(last[is_served]))
+    # Who always sat in one seat needs no look day by day.
     alone = fleet.with_row_index("seat").filter(pl.len().over(ID) == 1)
-    settled = (
-        by_node.cast(dict.fromkeys(ID, pl.String))
-        .join(alone.select(*ID, "seat", "valid_from"), on=ID)
-        .filter(pl.col("valid_from") <= _last_moment("first"))
+    settled = by_node.join(alone.select(*ID, "seat", "valid_from"), on=ID).filter(
+        pl.col("valid_from") <= _last_moment("first")
     )
-    moving = served.join(settled, on=ID, how="anti") if settled.height < by_node.height else served.clear()  # fmt: skip
+    others = by_node.join(settled, on=ID, how="anti")
+    served = grid.rows.filter(pl.col("node_days") > 0) if others.height else grid.rows.clear()
+    moving = served.join(others, on=ID, how="semi")
+    sums = (pl.col("node_days").sum(), pl.col("day").min().alias("first"), pl.col("day").max().alias("last"))  # fmt: skip
     moved = _placed(moving.with_columns(at=_last_moment("day")), fleet).group_by("seat").agg(sums)
     homes = fleet.with_row_index("seat").select("seat", "cluster", "gpu_model", *KINDS)
     weeks = [pl.col(a).dt.truncate("1w").alias(b) for a, b in (("first", "came"), ("last", "left"))]

@@ -165,7 +165,7 @@ def by_pairs(seats: Seats, failures: Failures):  # type: ignore[no-untyped-def]
 
 def _domains_of_parts(seats: Seats) -> tuple[Ints, Ints]:
     """The part of each domain, and how many domains each part has."""
-    owner = np.empty(seats.domains, np.int64)
+    owner = np.zeros(seats.domains, np.int64)  # a number that no node has may stand anywhere
     owner[seats.home] = seats.parts()
     return owner, np.bincount(owner)
 

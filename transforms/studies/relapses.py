@@ -20,6 +20,7 @@ import polars as pl
 
 from transforms.comparison import rate_ratio
 from transforms.mtbf import ALL, rate
+from transforms.node_days import NodeDays, dates
 from transforms.reliability.dispersion import dispersion
 from transforms.reliability.recurrence import wilson
 from transforms.reliability.survival import curve, log_rank
@@ -68,9 +69,8 @@ def relapses(
             f"no relapses on the {asked.clock} clock: days since a return run on the wall clock"
         )
     ours = incidents.filter("counts", pl.col("definition").cast(pl.String) == asked.definition)
-    ends = exposure.group_by(NODE).agg(
-        end=pl.col("day").max().cast(pl.Datetime("us", "UTC")) + pl.duration(days=1)
-    )
+    grid = NodeDays.of(exposure)
+    ends = grid.nodes.with_columns(end=dates(grid.span()[1] + 1).cast(pl.Datetime("us", "UTC")))
     spells = _watched(repairs, incidents, ends, gpus)
     if asked.klass != ALL:
         spells = spells.filter(pl.col("class") == asked.klass)

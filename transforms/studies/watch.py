@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from transforms.contract import UTC
+from transforms.fleet import ID
+from transforms.node_days import NodeDays
 from transforms.node_failures import node_failures
 from transforms.studies.base import Asked, last_known
 from transforms.studies.rates import FEWEST_FOR_PHI, scatter_of
@@ -45,19 +46,13 @@ class Watch:
 
 def watched(exposure: pl.DataFrame, fleet: pl.DataFrame) -> Watch:
     """Every node from its first day of exposure to the end of its last."""
-    places = last_known(fleet, "hall", "gpu_model")
-    # Names as numbers group many times faster than texts.
-    spans = exposure.select("day", pl.col("cluster", "node").cast(pl.Categorical))
+    grid = NodeDays.of(exposure.select("day", *ID))
+    first, last = grid.span()
     nodes = (
-        spans.group_by("cluster", "node")
-        .agg(pl.col("day").min().alias("first"), pl.col("day").max().alias("last"))
-        .select(
-            pl.col("cluster", "node").cast(pl.String),
-            day_of("first").alias("entry"),
-            (day_of("last") + 1).alias("leave"),
+        grid.nodes.with_columns(
+            entry=pl.Series(first, dtype=pl.Float64), leave=pl.Series(last + 1, dtype=pl.Float64)
         )
-        .join(places, on=["cluster", "node"], how="left")
-        .sort("cluster", "node")
+        .join(last_known(fleet, "hall", "gpu_model"), on=ID, how="left", maintain_order="left")
         .with_row_index("number")
         .with_columns(stratum=pl.struct("cluster", "hall", "gpu_model").rank("dense"))
     )
@@ -81,11 +76,6 @@ def failures_of(incidents: pl.DataFrame, members: pl.DataFrame, asked: Asked) ->
 
 def of_class(found: pl.DataFrame, asked: Asked) -> pl.DataFrame:
     return found if asked.klass == "all" else found.filter(pl.col("class") == asked.klass)
-
-
-def day_of(name: str) -> pl.Expr:
-    """A date as days since 1970."""
-    return pl.col(name).cast(UTC).dt.epoch("us") / DAY_US
 
 
 def between_nodes(number: np.ndarray, watch: Watch, seed: int) -> tuple[float | None, str]:
