@@ -59,8 +59,8 @@ class NodeDays:
         """
         is_in_order = exposure["day"].is_sorted()
         rows = exposure if is_in_order else exposure.sort("day", maintain_order=True)
-        day = rows["day"].to_physical().to_numpy().astype(np.int64)
-        begins = np.flatnonzero(np.diff(day, prepend=day[:1] - 1))
+        day = rows["day"].to_physical().to_numpy()
+        begins = np.append(0, np.flatnonzero(day[1:] != day[:-1]) + 1)[: len(day)]
         ends = np.append(begins[1:], len(day))[: len(begins)]
         names = rows.select(keys)
         # A stretch ends where a day's names differ from those of the day before.
@@ -75,7 +75,9 @@ class NodeDays:
         nodes, number = _numbered(pl.concat(layouts) if layouts else names)
         cuts = np.cumsum([0, *(layout.height for layout in layouts)])
         stretches = tuple(
-            Stretch(int(begins[first]), day[begins[first:until]], number[cut:next_cut])
+            Stretch(
+                int(begins[first]), day[begins[first:until]].astype(np.int64), number[cut:next_cut]
+            )
             for first, until, cut, next_cut in zip(
                 fresh, [*fresh[1:], len(begins)], cuts, cuts[1:], strict=False
             )
