@@ -82,7 +82,7 @@ class Again:
         """Put the new readings in the place of the old."""
         if not self._taken:
             return
-        hashes = [one.held.sha256 for one in self._taken]
+        hashes = [one.held.digest for one in self._taken]
         self.lake.remember(NOTE, {"sha256": sorted({*hashes, *unfinished(self.lake)})})
         before = self.arrivals.filter(pl.col("sha256").is_in(hashes))
         names = sorted({one.held.name for one in self._taken} | set(before["file"]))
@@ -102,7 +102,7 @@ class Again:
         first_seen = dict(before.select("sha256", "first_seen").iter_rows())
         filing.report(self.lake, self._taken, self.now, self.gained, first_seen)
         for sha256, source in before.select("sha256", "source").iter_rows():
-            if source not in {one.source for one in self._taken if one.held.sha256 == sha256}:
+            if source not in {one.source for one in self._taken if one.held.digest == sha256}:
                 self.lake.landed_path(source, sha256).unlink(missing_ok=True)
         self.lake.remember(NOTE, {"sha256": sorted(set(unfinished(self.lake)) - set(hashes))})
 

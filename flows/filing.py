@@ -41,7 +41,7 @@ def file_away(lake: Lake, taken: list[Taken], now: datetime) -> dict[str, int]:
 def land(lake: Lake, one: Taken) -> None:
     """Keep the bytes of one file, where its source keeps them."""
     if keeps_bytes(one.source):
-        lake.land(one.source, one.held.sha256, one.held.raw, one.held.size)
+        lake.land(one.source, one.held.digest, one.held.raw, one.held.size)
 
 
 def report(
@@ -53,18 +53,18 @@ def report(
 ) -> None:
     """Write what was refused and set aside of these files, and last of all that they arrived."""
     seen = first_seen or {}
-    hashes = [one.held.sha256 for one in taken]
+    hashes = [one.held.digest for one in taken]
     ours = pl.col("sha256").is_in(hashes)
     for table, part in ((observed.REJECTS, "rejects"), (observed.UNKNOWN_METRICS, "unknown")):
         notes = [
-            _note(told, one, seen.get(one.held.sha256, now))
+            _note(told, one, seen.get(one.held.digest, now))
             for one in taken
             if (told := getattr(one.parsed, part)).height
         ]
         rows = pl.concat([table.empty(), *(n.select(table.dtypes.names()) for n in notes)])
         gained[table.name] += lake.merge(table, rows, ours, also=[""])
     arrived = [one for one in taken if not one.is_whole_refused]
-    told = [_arrival(one, seen.get(one.held.sha256, now)) for one in arrived]
+    told = [_arrival(one, seen.get(one.held.digest, now)) for one in arrived]
     rows = pl.DataFrame(told, schema=observed.ARRIVALS.dtypes)
     gained["arrivals"] += lake.merge(observed.ARRIVALS, rows, ours)
 
@@ -76,7 +76,7 @@ def keeps_bytes(source: str) -> bool:
 
 def _note(rows: pl.DataFrame, one: Taken, now: datetime) -> pl.DataFrame:
     return rows.with_columns(
-        sha256=pl.lit(one.held.sha256),
+        sha256=pl.lit(one.held.digest),
         file=pl.lit(one.held.name),
         source=pl.lit(one.source),
         first_seen=pl.lit(now).cast(pl.Datetime("us", "UTC")),
@@ -85,7 +85,7 @@ def _note(rows: pl.DataFrame, one: Taken, now: datetime) -> pl.DataFrame:
 
 def _arrival(one: Taken, now: datetime) -> dict[str, object]:
     return {
-        "sha256": one.held.sha256,
+        "sha256": one.held.digest,
         "file": one.held.name,
         "source": one.source,
         "bytes": one.held.size,

@@ -5,13 +5,16 @@ the lake are replaced, never changed in place.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+INSTANT = pa.timestamp("us", "UTC")
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,17 @@ def _footer(path: Path, _inode: int, _size: int, _changed: int) -> Footer:
         bounds = [s for s in known if s.has_min_max]
         if not bounds or len(known) < len(groups):
             continue
+        is_instant = schema.field(name).type == INSTANT if name in schema.names else False
         columns[name] = Extremes(
-            low=min(s.min for s in bounds),
-            high=max(s.max for s in bounds),
+            low=min(_instant(s.min_raw) if is_instant else s.min for s in bounds),
+            high=max(_instant(s.max_raw) if is_instant else s.max for s in bounds),
             nulls=sum(s.null_count for s in known),
         )
     instants = tuple(f.name for f in schema if pa.types.is_timestamp(f.type))
     fields = tuple((field.name, str(field.type)) for field in schema)
     return Footer(rows=about.num_rows, columns=columns, instants=instants, fields=fields)
+
+
+def _instant(microseconds: int) -> datetime:
+    """What Arrow says as well, only that it brings pandas along where there is one."""
+    return EPOCH + timedelta(microseconds=microseconds)

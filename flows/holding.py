@@ -1,6 +1,5 @@
 """The bytes of one file or member as they came: small ones in memory, others on a disk."""
 
-import hashlib
 import tempfile
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -8,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from flows import packing, trees
+from flows import identity, packing, trees
 from flows.errors import RefusedError
 from flows.landing import Found
 from flows.packing import Budget, Stream
@@ -18,25 +17,26 @@ _BLOCK = 1 << 20
 
 
 class _Beginning:
-    """The first `size` bytes of a file that may grow, hashed on their way."""
+    """The first `size` bytes of a file that may grow."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._left = file, size
-        self.sha256 = hashlib.sha256()
 
     def read(self, count: int = -1) -> bytes:
         data = self._file.read(self._left if count < 0 else min(count, self._left))
         self._left -= len(data)
-        self.sha256.update(data)
         return data
 
 
 @dataclass(frozen=True)
 class Held:
-    """What came under `name`, still packed. `budget` bounds all that is unpacked of its file."""
+    """What came under `name`, still packed. `budget` bounds all that is unpacked of its file.
+
+    digest  by what it is known, see `identity`; '' of an archive's member until it is asked for
+    """
 
     name: str
-    sha256: str
+    digest: str
     size: int
     modified: datetime
     budget: Budget
@@ -50,6 +50,15 @@ class Held:
         assert self.file is not None
         self.file.seek(0)
         return self.file
+
+    def identified(self, is_bulk: bool) -> "Held":
+        """The same, known as bulk samples are or as files are whose bytes are kept."""
+        return replace(self, digest=self._digest(is_bulk))
+
+    def _digest(self, is_bulk: bool) -> str:
+        if self.data is not None:
+            return identity.of_bytes(self.data, is_bulk)
+        return identity.of_stream(self.raw(), is_bulk)
 
     def raw(self) -> "BytesIO | _Beginning":
         """From its start as far as it went when it was hashed."""
@@ -83,7 +92,7 @@ class Held:
 
     def check(self) -> None:
         """Refuse a file that was changed, not only added to, since it was hashed."""
-        if self.data is None and _hash(_Beginning(self.opened(), self.size)) != self.sha256:
+        if self.data is None and self._digest(identity.is_of_bulk(self.digest)) != self.digest:
             raise RefusedError("changed while it was read: ingest it again")
 
     def close(self) -> None:
@@ -91,12 +100,13 @@ class Held:
             self.file.close()
 
 
-def hold(found: Found) -> Held:
+def hold(found: Found, is_bulk: bool = False) -> Held:
     """Take hold of a file, as long as it is now."""
     if found.is_tree:
         latest = max((p.stat().st_mtime for p in trees.parts(found.path)), default=0.0)
         data = trees.read_tree(found.path)
-        return hold_bytes(found.name, data, datetime.fromtimestamp(int(latest), UTC))
+        modified = datetime.fromtimestamp(int(latest), UTC)
+        return hold_bytes(found.name, data, modified).identified(is_bulk)
     file = found.path.open("rb")
     try:
         modified = datetime.fromtimestamp(int(found.path.stat().st_mtime), UTC)
@@ -104,19 +114,18 @@ def hold(found: Found) -> Held:
         data = file.read(min(found.path.stat().st_size, SMALL) + 1)
         if len(data) <= SMALL:
             file.close()
-            return hold_bytes(found.name, data, modified)
+            return hold_bytes(found.name, data, modified).identified(is_bulk)
         size = found.path.stat().st_size
         file.seek(0)
-        sha256 = _hash(_Beginning(file, size))
-        return Held(found.name, sha256, file.tell(), modified, Budget(file.tell()), file=file)
+        digest = identity.of_stream(_Beginning(file, size), is_bulk)
+        return Held(found.name, digest, file.tell(), modified, Budget(file.tell()), file=file)
     except BaseException:
         file.close()
         raise
 
 
 def hold_bytes(name: str, data: bytes, modified: datetime, budget: Budget | None = None) -> Held:
-    sha256 = hashlib.sha256(data).hexdigest()
-    return Held(name, sha256, len(data), modified, budget or Budget(len(data)), data=data)
+    return Held(name, "", len(data), modified, budget or Budget(len(data)), data=data)
 
 
 def hold_member(
@@ -131,13 +140,11 @@ def hold_member(
         staging.mkdir(parents=True, exist_ok=True)
     file = tempfile.TemporaryFile(dir=staging)  # noqa: SIM115  (closed by Held)
     try:
-        sha256 = hashlib.sha256()
         while data:
-            sha256.update(data)
             file.write(data)
             data = stream.read(_BLOCK)
         stream.check()
-        return Held(name, sha256.hexdigest(), file.tell(), modified, budget, file=file)  # type: ignore[arg-type]
+        return Held(name, "", file.tell(), modified, budget, file=file)  # type: ignore[arg-type]
     except BaseException:
         file.close()
         raise
@@ -146,10 +153,5 @@ def hold_member(
 def hold_landed(path: Path, name: str, size: int, modified: datetime, staging: Path | None) -> Held:
     """Take hold of bytes that a lake kept, as they came under `name`."""
     with path.open("rb") as file:
-        return hold_member(name, Stream(packing.Zstd(file)), modified, Budget(size), staging)
-
-
-def _hash(beginning: _Beginning) -> str:
-    while beginning.read(_BLOCK):
-        pass
-    return beginning.sha256.hexdigest()
+        held = hold_member(name, Stream(packing.Zstd(file)), modified, Budget(size), staging)
+        return held.identified(is_bulk=False)

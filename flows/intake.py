@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
 
-from flows import bulk, filing, known, landing, packing, reports, trees
+from flows import bulk, filing, identity, known, landing, packing, reports, trees
 from flows.errors import RefusedError, TornError
 from flows.holding import Held, hold, hold_bytes, hold_member
 from flows.lake import Lake
@@ -45,8 +45,13 @@ class Intake:
     ) -> None:
         self._lake, self._options, self._said, self._now = lake, options, said, now
         self._file_away = file_away
-        arrivals = lake.read(observed.ARRIVALS, columns=["sha256", "source", "told"])
+        arrivals = lake.read(observed.ARRIVALS, columns=["sha256", "source", "bytes", "told"])
         self._arrived = {row["sha256"]: row for row in arrivals.iter_rows(named=True)}
+        self._old_sizes = {
+            row["bytes"]
+            for sha256, row in self._arrived.items()
+            if _is_bulk(row["source"]) and not identity.is_of_bulk(sha256)
+        }
         self._known = {} if options.is_again else {s: r["source"] for s, r in self._arrived.items()}
         self._staging = None if options.is_dry_run else lake.staging
         self._taken: list[Taken] = []
@@ -83,7 +88,7 @@ class Intake:
     def receive(self, found: Found, source: str) -> None:
         """Take one file that `source` reads, or every member of an archive."""
         try:
-            held = hold(found)
+            held = self._identified(hold(found, _is_bulk(source)), source)
         except (OSError, ValueError, OverflowError) as error:
             reason = landing.why_unreadable(error) if isinstance(error, OSError) else str(error)
             self._tell(found.name, "refused", reason)
@@ -94,8 +99,17 @@ class Intake:
             else:
                 self._take(held, source)
 
+    def _identified(self, held: Held, source: str) -> Held:
+        """Known as the lake knows it already, where samples were once known by SHA-256."""
+        if not held.digest:
+            held = held.identified(_is_bulk(source))
+        if held.size in self._old_sizes and identity.is_of_bulk(held.digest):
+            old = held.identified(is_bulk=False)
+            return old if old.digest in self._arrived else held
+        return held
+
     def _is_new(self, held: Held) -> bool:
-        known = self._known.get(held.sha256)
+        known = self._known.get(held.digest)
         if known is not None:
             self._files.append(FileReport(held.name, known, "already here"))
             held.close()
@@ -106,14 +120,14 @@ class Intake:
         return self._files[-1]
 
     def _take(self, held: Held, source: str) -> None:
-        self._known[held.sha256] = source
+        self._known[held.digest] = source
         reader = known.named(source, self._options)
         options = self._options
         if reader.bulk and not options.is_again:
             self._line_up(held, source)
             return
         if options.is_again:
-            options = recalled(self._arrived.get(held.sha256, {}), options)
+            options = recalled(self._arrived.get(held.digest, {}), options)
         one = take(held, reader, options, self._said, self._staging)
         self._files.append(reports.of_file(one))
         self._keep(one)
@@ -168,7 +182,7 @@ class Intake:
 
     def _unpack(self, archive: Held, depth: int) -> None:
         """Take every member; refuse, by name, what is missing of the archive."""
-        self._known[archive.sha256] = ARCHIVE
+        self._known[archive.digest] = ARCHIVE
         self._read_many()
         began, count = len(self._files), 0
         tree: dict[str, dict[str, bytes]] = {}
@@ -242,21 +256,25 @@ class Intake:
             if depth >= DEEPEST:
                 why = f"an archive {DEEPEST} archives deep: unpack it and name what is inside"
                 self._tell(held.name, "refused", why)
-            elif self._is_new(held):
+            elif self._is_new(held := self._identified(held, ARCHIVE)):
                 self._unpack(held, depth + 1)
                 return
         elif forced := known.forced(self._options):
-            if self._is_new(held):
+            if self._is_new(held := self._identified(held, forced.name)):
                 self._take(held, forced.name)
                 return
         else:
             sure = landing.recognise(head, held.name, known.sources(self._options).values())
             if len(sure) != 1:
                 self._tell(held.name, *landing.why_not(sure))
-            elif self._is_new(held):
+            elif self._is_new(held := self._identified(held, sure[0].name)):
                 self._take(held, sure[0].name)
                 return
         held.close()
+
+
+def _is_bulk(source: str) -> bool:
+    return source in SOURCES and SOURCES[source].is_bulk
 
 
 def _weight(one: Taken) -> int:
@@ -265,7 +283,7 @@ def _weight(one: Taken) -> int:
     Of samples the rows count, which are few beside their text: each time an hour is written anew
     costs as much as reading what comes to it.
     """
-    is_bulk = one.source in SOURCES and SOURCES[one.source].is_bulk
+    is_bulk = _is_bulk(one.source)
     if one.spool:
         return one.spool.size() * BATCH_BYTES // SPOOLED_BYTES if is_bulk else BATCH_BYTES
     if is_bulk:

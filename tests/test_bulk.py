@@ -1,13 +1,16 @@
 """Many scrapes in one go give the lake what each of them gives by itself, whatever is among them."""
 
 import gzip
+import hashlib
 import sys
+import tarfile
 from pathlib import Path
 
+import polars as pl
 import pytest
-from lakes import take
+from lakes import KERNEL, take
 
-from flows import bulk
+from flows import bulk, identity, intake
 from flows.lake import Lake
 from transforms.sources import SOURCES
 from transforms.sources.prometheus_text import SOURCE as PROMETHEUS
@@ -96,9 +99,55 @@ def test_a_first_line_that_no_other_format_has_spares_asking_every_source():
         assert [name for name, sure in asked.items() if sure == 2] == [PROMETHEUS.name], begin
 
 
-def test_the_same_files_twice_change_nothing(tmp_path):
-    inbox = captures(tmp_path / "inbox")
-    take(tmp_path / "lake", inbox, source="prometheus_text")
-    again = take(tmp_path / "lake", inbox, source="prometheus_text")
+def packed(inbox: Path) -> Path:
+    for path in sorted(inbox.iterdir()):
+        path.with_suffix(".prom.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+        path.unlink()
+    return inbox
+
+
+def tarred(inbox: Path) -> Path:
+    with tarfile.open(inbox.with_suffix(".tar"), "w") as archive:
+        archive.add(inbox, "inbox")
+    return inbox.with_suffix(".tar")
+
+
+@pytest.mark.parametrize("wrapped", [Path, packed, tarred], ids=["plain", "gzip", "tar"])
+def test_the_same_files_twice_change_nothing(tmp_path, wrapped):
+    inbox = wrapped(captures(tmp_path / "inbox"))
+    first = take(tmp_path / "lake", inbox, source=None)
+    assert first.gained["gpu_samples"] == 4 * 3 * scrapes.GPUS
+    again = take(tmp_path / "lake", inbox)
     assert {file.status for file in again.files} == {"already here"}
     assert not any(again.gained.values())
+
+
+def test_a_member_of_an_archive_and_the_same_file_by_itself_are_one(tmp_path):
+    inbox = captures(tmp_path / "inbox")
+    take(tmp_path / "lake", tarred(inbox))
+    again = take(tmp_path / "lake", inbox)
+    assert {file.status for file in again.files} == {"already here"}
+
+
+def test_samples_are_known_by_another_digest_than_files_whose_bytes_are_kept(tmp_path):
+    (inbox := captures(tmp_path / "inbox")).joinpath("kern.log").write_text(KERNEL)
+    take(tmp_path / "lake", inbox)
+    arrivals = Lake(tmp_path / "lake").read(BY_NAME["arrivals"])
+    of_bulk = arrivals["sha256"].map_elements(identity.is_of_bulk, return_dtype=pl.Boolean)
+    assert arrivals.filter(of_bulk)["source"].unique().to_list() == ["prometheus_text"]
+    text = inbox.joinpath("node-0.prom").read_bytes()
+    assert identity.of_bytes(text, is_bulk=True) in arrivals["sha256"]
+    assert hashlib.sha256(KERNEL.encode()).hexdigest() in arrivals["sha256"]
+
+
+@pytest.mark.parametrize("wrapped", [Path, packed, tarred], ids=["plain", "gzip", "tar"])
+def test_samples_that_a_lake_knows_by_their_sha256_are_known_still(tmp_path, monkeypatch, wrapped):
+    inbox = wrapped(captures(tmp_path / "inbox"))
+    with monkeypatch.context() as before:
+        before.setattr(intake, "_is_bulk", lambda _: False)
+        take(tmp_path / "lake", inbox)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "node-9.prom").write_bytes(scrapes.capture(9, scrapes=3, seed=1))
+    again = take(tmp_path / "lake", inbox, tmp_path / "more")
+    assert {f.status for f in again.files if "node-9" not in f.file} == {"already here"}
+    assert again.gained["gpu_samples"] == 3 * scrapes.GPUS

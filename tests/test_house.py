@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "flows/footers.py": {"pyarrow"},
     "flows/encoding.py": {"pyarrow", "numpy", "polars", "flows", "transforms"},
     "flows/packing.py": {"zstandard", "flows"},
+    "flows/identity.py": {"xxhash"},
     "flows/cli.py": {"cyclopts", "flows"},
     "flows/cli_about.py": {"cyclopts", "flows"},
     "flows/cli_nodes.py": {"cyclopts", "flows"},

@@ -289,7 +289,9 @@ class RunMarks(_Training):
 
 class Arrivals(dy.Schema):
     sha256 = dy.String(
-        primary_key=True, description="hash of the bytes as they came (before decompression)"
+        primary_key=True,
+        description="SHA-256 of the bytes as they came (before decompression); of bulk samples, "
+        "whose bytes are not kept, 'xxh3:' and their XXH3 of 128 bits",
     )
     file = dy.String(description="name as given")
     source = dy.String(description="what it was read as")
