@@ -19,6 +19,8 @@ day = 2026-03-09
 kind = "driver"                    # or detector, firmware, hall, workload
 what = "driver 570 on all nodes"
 class = "GPU"                      # that it bears on; this and hall may be left out
+
+[[models]] and [[peaks]]           # what MFU is a share of: see mfu_settings
 """
 
 import os
@@ -32,11 +34,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
+from flows import mfu_settings
 from flows.errors import DataError
 from transforms import eras
 
 FILE = "settings.toml"
-LISTS = ("prices", "calendar", "retention")
+LISTS = ("prices", "calendar", "retention", "models", "peaks")
 DEFAULT_LAKE = Path("lake")
 
 
@@ -76,6 +79,8 @@ class Settings:
     prices: tuple[Price, ...] = ()
     calendar: tuple[Change, ...] = ()
     retention: tuple[tuple[str, timedelta], ...] = ()
+    models: tuple[mfu_settings.Model, ...] = ()
+    peaks: tuple[mfu_settings.Peak, ...] = ()
 
 
 def lake_root(given: Path | None = None) -> Path:
@@ -137,6 +142,8 @@ def _settings(said: dict[str, Any]) -> Settings:
             sorted(map(_change, said.get("calendar", [])), key=lambda c: (c.day, c.kind, c.what))
         ),
         retention=tuple(sorted((n, _age(n, age)) for n, age in said.get("retention", {}).items())),
+        models=tuple(map(mfu_settings.model, said.get("models", []))),
+        peaks=tuple(map(mfu_settings.peak, said.get("peaks", []))),
     )
     for earlier, later in zip(whole.prices, whole.prices[1:], strict=False):
         if earlier.valid_to is None or earlier.valid_to > later.valid_from:

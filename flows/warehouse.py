@@ -19,7 +19,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from flows import settings, tables_in_sql
+from flows import mfu_settings, settings, tables_in_sql
 from flows.atomic import publish
 from flows.errors import CallError
 from flows.lake import Lake
@@ -196,6 +196,8 @@ def _furnish(
     tables_in_sql.put_native(connection, "poisson_limits", poisson_limits())
     tables_in_sql.put_native(connection, "prices", settings.price_rows(said))
     tables_in_sql.put_native(connection, "calendar", settings.calendar_rows(said))
+    tables_in_sql.put_native(connection, "models", mfu_settings.model_rows(said.models))
+    tables_in_sql.put_native(connection, "peaks", mfu_settings.peak_rows(said.peaks))
     facts = {"snapshot": snapshot.as_posix(), "made_from": _ingredients(lake)}
     facts["reasons_version"] = REASONS_VERSION
     tables_in_sql.put_native(connection, "settings", settings.rows(said, facts))

@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 from test_ledger_properties import EXAMPLES, histories, history, window
 
 from transforms import log_attempts
-from transforms.ledger import claims
+from transforms.ledger import fates
 from transforms.ledger.blocks import blocks
 from transforms.ledger.steps import fold_steps, one_row_a_step
 from transforms.ledger.timeline import pack
@@ -35,18 +35,21 @@ def test_steps_claimed_together_are_accounted_as_each_by_itself(frames, horizon_
         return blocks(line, began, ended, pack(line, began), *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(claims, "blocks", by_itself)
+        patch.setattr(fates, "blocks", by_itself)
         apart = account_frames(when, frames)
     for name in together:
         assert_frame_equal(together[name], apart[name])
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.tuples(*[st.integers(0, n) for n in (1, 4, 30, 12)]), max_size=20))
+@given(st.lists(st.tuples(*[st.integers(0, n) for n in (1, 4, 30, 12, 2)]), max_size=20))
 def test_steps_are_folded_the_same_in_turn_and_in_any_order(drawn):
     steps = pl.DataFrame(
-        [(line, step, began, began + took) for line, step, began, took in drawn],
-        schema=dict.fromkeys(("line", "step", "began", "ended"), pl.Int64),
+        [
+            (line, step, began, began + took, tokens or None)
+            for line, step, began, took, tokens in drawn
+        ],
+        schema=dict.fromkeys(("line", "step", "began", "ended", "tokens"), pl.Int64),
         orient="row",
     )
     key = ["line", "began", "step", "ended"]

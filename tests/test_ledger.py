@@ -339,6 +339,47 @@ class TestIdealStep:
         }
 
 
+class TestTokens:
+    def tokens(self, attempts, fleet=FLEET, **given):
+        found = accounts(fleet=fleet, run_attempts=attempts, **given)["run_tokens"]
+        assert found["cluster"].to_list() == ["c"] * len(found)
+        return [
+            (row["day"].day, row["gpu_model"], row["steps"], row["told_steps"], row["tokens"],
+             row["kept_gpu_ms"])
+            for row in found.iter_rows(named=True)
+        ]  # fmt: skip
+
+    def test_steps_that_were_lost_trained_no_tokens(self):
+        first = attempt(0, 100, NODES)
+        second = attempt(100, 150, NODES, submitted=100)
+        told = [*step_rows(1, 0, [10] * 10, tokens=7), *step_rows(9, 100, [10] * 2, tokens=7)]
+        untold = step_rows(11, 120, [10] * 3)
+        fleet = [node("n1", gpu_model="H100"), node("n2", gpu_model="H100")]
+        assert self.tokens([first, second], fleet, steps=[*told, *untold]) == [
+            (2, "H100", 13, 10, 70, 130 * 16 * MS)
+        ]
+
+    def test_a_step_belongs_to_the_day_on_which_it_began(self):
+        one = attempt(DAY_S - 15, DAY_S + 25, NODES)
+        steps = step_rows(1, DAY_S - 15, [10] * 4, tokens=5)
+        found = self.tokens([one], steps=steps, days=(0, 2))
+        assert found == [(2, "", 2, 2, 10, 15 * 16 * MS), (3, "", 2, 2, 10, 25 * 16 * MS)]
+
+    def test_of_what_two_ranks_tell_of_a_step_the_larger_counts(self):
+        one = attempt(0, 100, NODES)
+        steps = step_rows(1, 0, [10] * 9, tokens=5) + step_rows(1, 0.5, [9] * 9, tokens=8)
+        assert self.tokens([one], steps=steps)[0][2:5] == (9, 9, 45 + 27)
+
+    def test_gpus_of_two_models_and_of_none_are_told_apart(self):
+        both = attempt(0, 20, NODES)
+        one = attempt(0, 20, ["n3"], run="o", job_id="2")
+        fleet = [node("n1", gpu_model="H100"), node("n2", gpu_model="A100"), node("n3")]
+        steps = [*step_rows(1, 0, [10] * 2), *step_rows(1, 0, [10] * 2, run="o", job_id="2")]
+        found = self.tokens([both, one], fleet, steps=steps)
+        assert {row[1] for row in found} == {"A100 + H100", ""}
+        assert {row[4] for row in found} == {0}
+
+
 class TestStopping:
     def test_without_a_log_nothing_is_measured(self):
         found = run([attempt(0, 100, NODES, logs_steps=False)])

@@ -107,6 +107,7 @@ def live(rng, table, run: str, job: str, until: float) -> None:
             made = step_rows(
                 step, ready + skew,
                 [rng.uniform(0.5, 1.5) * pace for _ in range(rng.randint(0, 12))], **who,
+                tokens=rng.choice([None, 1000]),
             )  # fmt: skip
             table["steps"] += rng.sample(made, rng.randint(len(made) // 2, len(made)))
             for grown in (0, rng.uniform(0, length)):  # elastic: starts on some of the GPUs
@@ -339,3 +340,16 @@ def test_hours_of_a_run_sum_to_its_days(frames, horizon_days):
         .agg(pl.col("wall_gpu_ms").sum(), pl.col("kept_gpu_ms").sum())
     )
     assert sorted(hours.rows()) == sorted(days.rows())
+
+
+@EXAMPLES
+@given(histories, st.floats(0.1, 4))
+def test_the_gpu_time_beside_the_tokens_is_that_of_the_kept_steps(frames, horizon_days):
+    made = account_frames(window(0, 3, horizon_days * DAY_S), frames)
+    kept = made["run_time"].filter(pl.col("leaf").cast(pl.String).is_in(["ideal", "slow"]))
+    beside = made["run_tokens"].filter(pl.col("kept_gpu_ms") > 0)
+    by = ["day", "cluster", "run"]
+    told = beside.group_by(by).agg(pl.col("kept_gpu_ms").sum())
+    assert sorted(told.rows()) == sorted(kept.group_by(by).agg(pl.col("gpu_ms").sum()).rows())
+    assert (made["run_tokens"]["told_steps"] <= made["run_tokens"]["steps"]).all()
+    assert (made["run_tokens"]["tokens"] <= 1000 * made["run_tokens"]["told_steps"]).all()

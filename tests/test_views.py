@@ -11,7 +11,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from flows import settings
+from flows import mfu_settings, settings
 from flows.warehouse import define_macros
 from transforms import tables
 from transforms.poisson import poisson_limits
@@ -22,6 +22,8 @@ NATIVE = {
     "poisson_limits": poisson_limits(),
     "prices": settings.price_rows(settings.Settings()),
     "calendar": settings.calendar_rows(settings.Settings()),
+    "models": mfu_settings.model_rows(()),
+    "peaks": mfu_settings.peak_rows(()),
     "settings": settings.rows(settings.Settings(), {}),
 }
 CASES = sorted(p.parent for p in (ROOT / "tests" / "cases" / "sql").glob("*/*/expected.csv"))

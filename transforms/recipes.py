@@ -140,7 +140,7 @@ RECIPES: tuple[Recipe, ...] = (
         by=failures.failures,
     ),
     Recipe(
-        makes=(d.GPU_TIME, d.RUN_TIME, d.RUN_HOURS),
+        makes=(d.GPU_TIME, d.RUN_TIME, d.RUN_HOURS, d.RUN_TOKENS),
         reads=(
             d.FLEET,
             d.RUN_ATTEMPTS,

@@ -1,6 +1,6 @@
-"""The accounts of GPU time: the fleet's (`gpu_time`), each run's own (`run_time`, `run_hours`)."""
+"""The accounts of GPU time: the fleet's (`gpu_time`), each run's own (`run_time` and what goes with it)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -11,9 +11,11 @@ import polars as pl
 from transforms.catalogue import classify_reasons
 from transforms.exposure import out_of_service
 from transforms.fleet import place
-from transforms.ledger.claims import LEAF, Logs, attempt_claims
+from transforms.ledger.claims import LEAF, attempt_claims
+from transforms.ledger.fates import fates_of
 from transforms.ledger.hours import run_hours
 from transforms.ledger.lines import REACH_DAYS, attempt_lines
+from transforms.ledger.logs import Logs, Span
 from transforms.ledger.nodes import ID, share_nodes
 from transforms.ledger.owners import NOBODY, START_UP, owners, recovering, settle
 from transforms.ledger.startup import first_of_lines
@@ -29,10 +31,11 @@ from transforms.ledger.timeline import (
     sum_before,
     sweep,
 )
+from transforms.ledger.tokens import run_tokens
 from transforms.ledger.unused import in_use, unused_apart
 from transforms.ledger.waits import SLICE, wait_slices
 from transforms.repairs import repairs
-from transforms.tables.derived import GPU_TIME, RUN_HOURS, RUN_TIME
+from transforms.tables.derived import GPU_TIME, RUN_HOURS, RUN_TIME, RUN_TOKENS
 
 if TYPE_CHECKING:
     from transforms.recipes import Window
@@ -57,7 +60,7 @@ def gpu_accounts(
     interruptions: pl.DataFrame,
     outages: pl.DataFrame,
 ) -> Mapping[str, pl.DataFrame]:
-    """`gpu_time`, `run_time` and `run_hours` of the window's days up to the horizon, in GPU-ms (methods G-1).
+    """The four accounts of the window's days up to the horizon, in GPU-ms (methods G-1).
 
     A day of gpu_time sums to GPUs installed x time commissioned, of each place by itself; run_time
     to the GPUs of each attempt x its allocation plus the waits of the run.
@@ -65,7 +68,7 @@ def gpu_accounts(
     horizon = min(window.until, window.horizon)
     since, until = ms(window.since), ms(horizon)
     if since >= until:
-        return {t.name: t.empty() for t in (GPU_TIME, RUN_TIME, RUN_HOURS)}
+        return {t.name: t.empty() for t in (GPU_TIME, RUN_TIME, RUN_HOURS, RUN_TOKENS)}
     places = _places(fleet)
     fleet = fleet.join(places, on=PLACE, how="left", nulls_equal=True, maintain_order="left")
     lines = attempt_lines(run_attempts, window.horizon)
@@ -85,8 +88,12 @@ def gpu_accounts(
     # Where an attempt comes to hold or use more or fewer GPUs its slices are summed apart.
     used = in_use(logs.marks, lines)
     turns = np.concatenate([pack(rows["line"], rows["began"]) for rows in (held, used)])
-    allocated = _allocated(lines, logs, stops, ms(window.horizon), since, until, turns)
-    own = pl.concat([unused_apart(allocated, used), waiting])
+    span = Span.of(lines, logs.steps, since, until)
+    fates = fates_of(lines, logs, stops, span)
+    claims = attempt_claims(lines, logs, stops, fates, ms(window.horizon), span, turns)
+    allocated = _allocated(lines, logs, stops, claims, since)
+    in_hand = unused_apart(allocated, used)
+    own = pl.concat([in_hand, waiting])
     named = lines.select("line", "cluster", "run", node=pl.col("nodes").list.first())
     # A node's time counts where the node is, also for a job whose records name no cluster.
     physical = _held_by(own, held).join(place(named, fleet).drop("node"), on="line")
@@ -97,6 +104,7 @@ def gpu_accounts(
         ),
         "run_time": RUN_TIME.conform(_account(of_runs, table, list(RUN_TIME.key))),
         "run_hours": run_hours(of_runs),
+        "run_tokens": run_tokens(fates, lines, in_hand, fleet, span, since),
     }
 
 
@@ -104,13 +112,11 @@ def _allocated(
     lines: pl.DataFrame,
     logs: Logs,
     stops: pl.DataFrame,
-    horizon: int,
+    claims: Sequence[pl.DataFrame],
     since: int,
-    until: int,
-    turns: np.ndarray,
 ) -> pl.DataFrame:
-    """What the attempts' allocations were within [since, until), with who answers for it."""
-    slices = _slow_apart(sweep(attempt_claims(lines, logs, stops, horizon, since, until, turns)))
+    """What the attempts' allocations were from `since` on, with who answers for it."""
+    slices = _slow_apart(sweep(claims))
     lasting = logs.steps.filter(pl.col("began") < pl.col("ended"))
     first_step = first_of_lines(lasting).rename({"began": "first_step"})
     began = pl.col("began")

@@ -9,19 +9,21 @@ import polars as pl
 from transforms.ledger.lines import REACH_MS
 from transforms.ledger.timeline import DAY_MS, midnights, pack, ranges, unpack
 
+COLUMNS = ("line", "step", "began", "ended")
+UNTOLD = -1
 IDEAL_STEPS = 200
 IDEAL_ORDER = 10
 """The ideal is the (n - 1) // 10 th smallest of n: the 10th percentile, lower of two neighbours."""
 
 
 def one_row_a_step(steps: pl.DataFrame) -> pl.DataFrame:
-    """Fold what several ranks say of one step: line, step, began, ended, sorted by time.
+    """Fold what several ranks say of one step: line, step, began, ended (tokens), sorted by time.
 
     Overlapping records of one step are one step, from the first begin to the last end. A later
     record of the same number, apart in time, is the step run again.
     """
-    told = steps.select("line", "step", "began", "ended")
-    line, step, began, ended = (told[name].to_numpy() for name in told.columns)
+    told = steps.select(*COLUMNS, *_tokens(steps))
+    line, step, began, ended = (told[name].to_numpy() for name in COLUMNS)
     keys = pack(line, began)
     if (keys[1:] < keys[:-1]).any():
         row = np.argsort(keys, kind="stable")
@@ -35,22 +37,26 @@ def one_row_a_step(steps: pl.DataFrame) -> pl.DataFrame:
 
 
 def fold_steps(steps: pl.DataFrame) -> pl.DataFrame:
-    """The same for rows in any order, whatever the ranks say: line, step, began, ended."""
-    ordered = steps.sort("line", "step", "began", "ended")
+    """The same for rows in any order, whatever the ranks say; of tokens the most that one tells."""
+    ordered = steps.select(*COLUMNS, *_tokens(steps)).sort("line", "step", "began", "ended")
     if ordered.is_empty():
         return ordered
-    line, step, began, ended = (ordered[name].to_numpy() for name in ordered.columns)
+    line, step, began, ended = (ordered[name].to_numpy() for name in COLUMNS)
     is_other = np.append(True, (np.diff(line) != 0) | (np.diff(step) != 0))
     # The latest end so far within each step: one running maximum, with the step on top.
     values, rank = np.unique(ended, return_inverse=True)
     top = np.cumsum(is_other) << 32
     reached = values[np.maximum.accumulate(top | rank) & 0xFFFFFFFF]
     starts = np.flatnonzero(is_other | np.append(True, reached[:-1] <= began[1:]))
-    return (
-        ordered[starts]
-        .with_columns(ended=pl.Series(np.maximum.reduceat(ended, starts)))
-        .sort("line", "began", "step", "ended")
-    )
+    folded = ordered[starts].with_columns(ended=pl.Series(np.maximum.reduceat(ended, starts)))
+    if _tokens(steps):
+        most = np.maximum.reduceat(ordered["tokens"].fill_null(UNTOLD).to_numpy(), starts)
+        folded = folded.with_columns(tokens=pl.Series(most).replace(UNTOLD, None))
+    return folded.sort("line", "began", "step", "ended")
+
+
+def _tokens(steps: pl.DataFrame) -> list[str]:
+    return ["tokens"] if "tokens" in steps.columns else []
 
 
 def stretches(steps: pl.DataFrame, lines: pl.DataFrame) -> tuple[np.ndarray, pl.DataFrame]:

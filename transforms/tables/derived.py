@@ -323,6 +323,20 @@ class RunHours(dy.Schema):
     kept_gpu_ms = dy.Int64(description="of it, steps that still count (GPU-ms)")
 
 
+class RunTokens(dy.Schema):
+    day = dy.Date(primary_key=True, description="UTC day on which the steps began")
+    cluster = dy.String(primary_key=True, description="scheduler cluster")
+    run = dy.String(primary_key=True, description="run")
+    gpu_model = dy.String(
+        primary_key=True,
+        description="model of the GPUs of the allocation, as the inventory knows it; several joined by +; '' if unknown",
+    )
+    steps = dy.Int64(description="kept steps")
+    told_steps = dy.Int64(description="of them, steps whose log tells their tokens")
+    tokens = dy.Int64(description="tokens of those; steps that were lost do not count")
+    kept_gpu_ms = dy.Int64(description="GPU time of kept steps on that day (GPU-ms): ideal + slow")
+
+
 def _derived(
     schema: type[dy.Schema], name: str, grain: str, day: str | None, **more: object
 ) -> Table:
@@ -373,6 +387,9 @@ RUN_TIME = _derived(
     "day",
 )
 RUN_HOURS = _derived(RunHours, "run_hours", "run and hour of its GPU time", "day")
+RUN_TOKENS = _derived(
+    RunTokens, "run_tokens", "day, run and GPU model with kept steps: their tokens", "day"
+)
 
 ALL = (
     FLEET,
@@ -388,4 +405,5 @@ ALL = (
     GPU_TIME,
     RUN_TIME,
     RUN_HOURS,
+    RUN_TOKENS,
 )

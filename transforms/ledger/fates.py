@@ -1,0 +1,116 @@
+"""What became of every training step: kept or lost, by whose doing, ideal or slow (G-3, G-4, G-7)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from transforms import checkpoints
+from transforms.ledger import lineage
+from transforms.ledger import steps as training
+from transforms.ledger.blocks import blocks
+from transforms.ledger.logs import Logs, Span
+from transforms.ledger.owners import ROLLBACK
+from transforms.ledger.timeline import pack
+
+Rows = np.ndarray | slice
+
+
+@dataclass(frozen=True)
+class Fates:
+    """The steps of `logs` that bear on a span.
+
+    began, ended   of every step, cut to the span; they do not rise where it has no part in it
+    lost, kept     rows of the steps that have; owner: who answers for each of the lost
+    """
+
+    steps: pl.DataFrame
+    began: np.ndarray
+    ended: np.ndarray
+    lost: np.ndarray
+    owner: np.ndarray
+    kept: Rows
+
+
+def fates_of(lines: pl.DataFrame, logs: Logs, stops: pl.DataFrame, span: Span) -> Fates:
+    """Tell the kept steps from the lost ones, as far as they lie in the span."""
+    number, stretches = training.stretches(logs.steps, lines)
+    restores = logs.checkpoints.filter(~checkpoints.IS_SAVE)
+    stretches = lineage.from_checkpoints(stretches, restores)
+    saves = logs.checkpoints.filter(checkpoints.IS_SAVE, pl.col("ok"))
+    dead = lineage.dead_ends(stretches, logs.steps, saves, lines)
+    line, step, began, ended = (logs.steps[name].to_numpy() for name in training.COLUMNS)
+    from_, to = span.cut(line, began, ended)
+    near = _rows(from_ < to)
+    by = lineage.discarded_by(step[near], began[near], number[near], stretches, dead)
+    is_lost = np.zeros(len(line), bool)
+    is_lost[near] = by >= 0
+    owner = _blamed(stretches, stops).to_numpy()[by[by >= 0]]
+    lost, kept = np.flatnonzero(is_lost), _rows((from_ < to) & ~is_lost)
+    return Fates(logs.steps, from_, to, lost, owner, kept)
+
+
+def claims_of(
+    fates: Fates, lines: pl.DataFrame, logs: Logs, horizon: int, marks: Sequence[np.ndarray]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The lost steps and the kept ones as claims; those that no mark touches as one.
+
+    Both have line, began and ended; the lost their owner, the kept ideal_ms and provisional.
+    """
+    line, _, began, ended = (fates.steps[name].to_numpy() for name in training.COLUMNS)
+    lost, kept, from_, to = fates.lost, fates.kept, fates.began, fates.ended
+    discarded = blocks(line[lost], from_[lost], to[lost], np.concatenate(marks), fates.owner)
+    numbered = lines.with_columns(pl.struct("run_line", "gpus").rank("dense").alias("segment"))
+    run_line, segment = (numbered[name].to_numpy() for name in ("run_line", "segment"))
+    ideal = training.ideal_ms(segment[line], began, ended - began, kept)
+    safe = checkpoints.durable(logs.checkpoints, horizon).join(
+        lines.select("line", "run_line"), on="line"
+    )
+    provisional = training.is_provisional(
+        run_line[line[kept]], began[kept], ended[kept], lines, safe
+    )
+    lasting = blocks(
+        line[kept], from_[kept], to[kept], np.concatenate([*marks, edges(discarded)]),
+        provisional, ideal,
+    )  # fmt: skip
+    return (
+        discarded.with_columns(owner=pl.Series(fates.owner[discarded["row"].to_numpy()])),
+        lasting.with_columns(provisional=pl.Series(provisional[lasting["row"].to_numpy()])),
+    )
+
+
+def edges(claims: pl.DataFrame) -> np.ndarray:
+    """Keys of where claims begin and end."""
+    return np.concatenate([pack(claims["line"], claims[end]) for end in ("began", "ended")])
+
+
+def _rows(wanted: np.ndarray) -> np.ndarray | slice:
+    """Where rows are wanted; all of them without being listed, so that no copy is made."""
+    return slice(None) if wanted.all() else np.flatnonzero(wanted)
+
+
+def _blamed(stretches: pl.DataFrame, stops: pl.DataFrame) -> pl.Series:
+    """Who answers for the steps that each stretch discarded by starting below them.
+
+    The interruption that ended the attempt which trained before it, or the one inside this
+    attempt since then; else somebody rolled the run back by hand.
+    """
+    last = stops.select(pl.col("line").alias("before"), "owner").unique(
+        "before", keep="last", maintain_order=True
+    )
+    inside = stops.sort("failed_at").select("line", pl.col("owner").alias("inner"), "failed_at")
+    trained = pl.col("line").shift(1).over("run_line")
+    began = pl.col("began").shift(1).over("run_line")
+    named = (
+        stretches.with_columns(before=trained, before_began=began)
+        .join(last, on="before", how="left", maintain_order="left")
+        .sort("began")
+        .join_asof(inside, left_on="began", right_on="failed_at", by="line", check_sortedness=False)
+        .sort("stretch")
+    )
+    inner = pl.when(pl.col("failed_at") > pl.col("before_began")).then("inner")
+    same = pl.col("before") == pl.col("line")
+    return named.select(
+        pl.when(same).then(inner).otherwise("owner").fill_null(ROLLBACK).alias("owner")
+    )["owner"]

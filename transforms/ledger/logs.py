@@ -1,0 +1,85 @@
+"""Training logs on the lines of their attempts, and the span of time that is accounted for."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from transforms.ledger import steps as training
+from transforms.ledger.lines import WRITER, Writers, on_lines
+from transforms.ledger.timeline import FOREVER
+
+
+@dataclass(frozen=True)
+class Logs:
+    """Training logs on the lines of their attempts; instants in ms. Steps may have `tokens`."""
+
+    steps: pl.DataFrame
+    checkpoints: pl.DataFrame
+    marks: pl.DataFrame
+
+    @classmethod
+    def on(
+        cls,
+        lines: pl.DataFrame,
+        steps: pl.DataFrame,
+        checkpoints: pl.DataFrame,
+        run_marks: pl.DataFrame,
+    ) -> "Logs":
+        writers = Writers.of(lines)
+        # Tokens are carried only where some are told: most of a large log is its steps.
+        tokens = ["tokens"] if steps["tokens"].null_count() < len(steps) else []
+        told = steps.select(*WRITER, "step", "began", "ended", *tokens)
+        return cls(
+            training.one_row_a_step(on_lines(told, writers)),
+            on_lines(checkpoints, writers),
+            on_lines(run_marks, writers),
+        )
+
+    def lasting(self, kind: str) -> pl.DataFrame:
+        """Marks of one kind that came to an end."""
+        return self.marks.filter(pl.col("kind") == kind, pl.col("ended").is_not_null())
+
+
+@dataclass(frozen=True)
+class Span:
+    """The time that is claimed: each line's allocation (ms), within [since, until)."""
+
+    started: np.ndarray
+    stopped: np.ndarray
+    since: int
+    until: int
+
+    @classmethod
+    def of(cls, lines: pl.DataFrame, steps: pl.DataFrame, since: int, until: int) -> "Span":
+        """[since, until), from the begin of the `steps` on that straddle `since`."""
+        straddling = steps.filter(pl.col("began") < since, pl.col("ended") > since)
+        held = holding(lines).select("line", "started", "ended")
+        return cls(*by_line(held, len(lines)), min([since, *straddling["began"]]), until)
+
+    def cut(
+        self, line: np.ndarray, began: np.ndarray, ended: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Begins and ends cut to the span; nothing is left where they do not rise."""
+        low, high = np.maximum(self.started, self.since), np.minimum(self.stopped, self.until)
+        return np.maximum(began, low[line]), np.minimum(ended, high[line])
+
+    def within(self, level: pl.DataFrame) -> pl.DataFrame:
+        """Claims cut to the span; an open one lasts to its end."""
+        line, began = level["line"].to_numpy(), level["began"].to_numpy()
+        began, ended = self.cut(line, began, level["ended"].fill_null(FOREVER).to_numpy())
+        cut = level.with_columns(began=pl.Series(began), ended=pl.Series(ended))
+        return cut.filter(pl.col("began") < pl.col("ended"))
+
+
+def holding(lines: pl.DataFrame) -> pl.DataFrame:
+    """The attempts that were allocated GPUs."""
+    return lines.filter(pl.col("started").is_not_null(), pl.col("gpus") > 0)
+
+
+def by_line(bounds: pl.DataFrame, lines: int) -> tuple[np.ndarray, np.ndarray]:
+    """When the allocation of each line began and ended; one that is not in `bounds` holds nothing."""
+    began, ended = np.full(lines, FOREVER), np.zeros(lines, np.int64)
+    place = bounds["line"].to_numpy()
+    began[place], ended[place] = (bounds[name].to_numpy() for name in bounds.columns[1:])
+    return began, ended

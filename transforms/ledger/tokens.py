@@ -1,0 +1,96 @@
+"""Kept training tokens, and the GPU time of the steps that they took: what MFU is made of (G-5).
+
+A step belongs to the day on which it began within its allocation, with all its tokens; tokens of
+steps that a restart discarded do not count. The GPU time is the ledger's own `ideal` and `slow`.
+"""
+
+import numpy as np
+import polars as pl
+
+from transforms.fleet import place
+from transforms.ledger.fates import Fates
+from transforms.ledger.logs import Span
+from transforms.ledger.timeline import DAY_MS
+from transforms.tables.derived import RUN_TOKENS
+
+SEVERAL = " + "
+
+
+def run_tokens(
+    fates: Fates,
+    lines: pl.DataFrame,
+    slices: pl.DataFrame,
+    fleet: pl.DataFrame,
+    span: Span,
+    since: int,
+) -> pl.DataFrame:
+    """Rows of RUN_TOKENS for the days of [since, span.until).
+
+    `slices` are what the lines' allocations were, cut at midnights, with leaf and gpus.
+    """
+    told = _kept(fates, span, since)
+    day = (pl.col("began") // DAY_MS).alias("day")
+    is_kept = pl.col("leaf").cast(pl.String).is_in(["ideal", "slow"])
+    spent = (
+        slices.filter(is_kept)
+        .group_by("line", day)
+        .agg(((pl.col("ended") - pl.col("began")) * pl.col("gpus")).sum().alias("kept_gpu_ms"))
+    )
+    counted = ["steps", "told_steps", "tokens", "kept_gpu_ms"]
+    keys = ["day", "cluster", "run", "gpu_model"]
+    return RUN_TOKENS.conform(
+        spent.join(told, on=["line", "day"], how="full", coalesce=True)
+        .join(lines.select("line", "cluster", "run"), on="line")
+        .join(gpu_models(lines, fleet), on="line", how="left")
+        .with_columns(pl.col("gpu_model").fill_null(""), pl.col("day").cast(pl.Int32).cast(pl.Date))
+        .group_by(keys)
+        .agg(pl.col(counted).sum().cast(pl.Int64))
+        .select(RUN_TOKENS.dtypes.names())
+        .sort(RUN_TOKENS.key)
+    )
+
+
+def _kept(fates: Fates, span: Span, since: int) -> pl.DataFrame:
+    """Kept steps of each line and day on which they began: steps, told_steps, tokens."""
+    kept = fates.kept
+    line = fates.steps["line"].to_numpy()[kept]
+    began = np.maximum(fates.steps["began"].to_numpy()[kept], span.started[line])
+    has_tokens = "tokens" in fates.steps.columns
+    untold = pl.lit(None, pl.Int64).alias("tokens")
+    return (
+        pl.DataFrame({"line": line, "day": began // DAY_MS})
+        .with_columns(fates.steps["tokens"].gather(_listed(kept, len(fates.steps))) if has_tokens else untold)
+        .filter(pl.Series((began >= since) & (began < span.until)))
+        .group_by("line", "day")
+        .agg(
+            pl.len().alias("steps"),
+            pl.col("tokens").count().alias("told_steps"),
+            pl.col("tokens").sum(),
+        )
+    )  # fmt: skip
+
+
+def _listed(rows: np.ndarray | slice, count: int) -> pl.Series:
+    return pl.Series(np.arange(count)[rows])
+
+
+def gpu_models(lines: pl.DataFrame, fleet: pl.DataFrame) -> pl.DataFrame:
+    """The model of the GPUs that each line was allocated: line, gpu_model; several are joined by +.
+
+    The inventory as of the allocation's begin decides; lines on nodes without a model are left out.
+    """
+    known = fleet.filter(pl.col("gpu_model").is_not_null(), pl.col("gpus") > 0).with_columns(
+        *(pl.col(name).dt.epoch("ms") for name in ("valid_from", "valid_to"))
+    )
+    held = lines.filter(pl.col("started").is_not_null(), pl.col("gpus") > 0)
+    nodes = held.select("line", "cluster", "started", node="nodes").explode("node").drop_nulls()
+    return (
+        place(nodes, fleet)
+        .join(known, on=["cluster", "node"])
+        .filter(
+            pl.col("valid_from") <= pl.col("started"),
+            (pl.col("valid_to") > pl.col("started")).fill_null(True),
+        )
+        .group_by("line")
+        .agg(pl.col("gpu_model").unique().sort().str.join(SEVERAL))
+    )
