@@ -12,20 +12,20 @@ import numpy as np
 import polars as pl
 
 from transforms.exposure import CLOCKS
-from transforms.mtbf import ALL, DAY_MS
+from transforms.fleet import ID
+from transforms.mtbf import DAY_MS
 from transforms.reliability.coverage import ENOUGH, rate_over_gaps
 from transforms.reliability.dispersion import Dispersion, dispersion, rate_limits_of
 from transforms.studies.base import Asked, RefusalError, Study, at_risk, counted, node_days_of
-from transforms.studies.scatter import CELLS_NEED, DRAWS, MANY, scatter
+from transforms.studies.rate_grid import PERIODS as PERIODS
+from transforms.studies.rate_grid import PLACES as PLACES
+from transforms.studies.rate_grid import Grouped, RateGrid
+from transforms.studies.rate_grid import with_periods as with_periods
+from transforms.studies.scatter import CELLS_NEED, DRAWS, MANY, asked_of, with_larger
 from transforms.studies.scatter import FEWEST_FOR_PHI as FEWEST_FOR_PHI
 from transforms.tables import derived as d
 
-PLACES = ("cluster", "provider", "hall", "rack", "node")
-PERIODS = {"day": "1d", "week": "1w", "month": "1mo"}
 KINDS = ("class", "component")
-IDENTITY = ("day", "cluster", "node")
-EVERYTHING = "\x1fall"
-"""The unit of those who ask for no unit."""
 
 
 def by_columns(asked: Asked, known: Sequence[str] = (*PLACES, *PERIODS, *KINDS)) -> tuple[str, ...]:
@@ -45,34 +45,52 @@ def rates(asked: Asked, *, failures: pl.DataFrame, exposure: pl.DataFrame) -> pl
     its row.
     """
     by = by_columns(asked)
-    units = [name for name in by if name not in KINDS] or [EVERYTHING]
     kinds = [name for name in by if name in KINDS]
     at_risk(exposure, asked)
-    stands = [name for name in PLACES[1:4] if name in units]
-    named = dict.fromkeys([*IDENTITY, *(name for name in PLACES if name in units)])
     times = {"ms": CLOCKS[asked.clock], "wall_ms": "wall_ms", "unobserved_ms": "unobserved_ms"}
-    hours = _coded(exposure.select(*named, **{n: pl.col(c) for n, c in times.items()}), units)
-    hits = _coded(counted(failures, asked).cast({"class": pl.String}), [])
-    if stands:
-        places = hours.select(*IDENTITY, *stands).join(hits, on=IDENTITY, how="semi")
-        hits = hits.join(places, on=IDENTITY, how="left")
-    hits = with_periods(hits.with_columns(pl.lit(ALL).alias(EVERYTHING)), units)
-    counts = hits.group_by([*units, *kinds]).agg(pl.col("failures").cast(pl.Int64).sum())
-    # The largest table is gone through once by day and once by node; all else adds up from these.
-    by_day = hours.group_by(list(dict.fromkeys([*units, "day"]))).agg(pl.col(*times).sum())
-    exposed = by_day.group_by(units).agg(pl.col(*times).sum())
+    stands = [name for name in PLACES[1:4] if name in by]
+    hours = exposure.select("day", *ID, *stands, **{n: pl.col(c) for n, c in times.items()})
+    chosen = counted(failures, asked).cast({"class": pl.String, "failures": pl.Int64})
+    units, hits = RateGrid.of(hours, chosen, by)
+    by_day = {name: units.by_day(name) for name in times}
+    exposed = pl.DataFrame(
+        {name: cells.by_unit(cells.ms, units) for name, cells in by_day.items()}
+    ).with_row_index("unit")
+    exposed = exposed.cast({"unit": pl.Int64}).filter(pl.Series(units.has_exposure()))
+    counts = hits.group_by("unit", *kinds).agg(pl.col("failures").sum())
     rows = counts.join(
-        exposed, on=units, how="left" if kinds else "full", coalesce=True, nulls_equal=True
+        exposed, on="unit", how="left" if kinds else "full", coalesce=True
     ).with_columns(
         pl.col("failures").fill_null(0),
         node_days=pl.col("ms").fill_null(0) / DAY_MS,
         coverage=1 - pl.col("unobserved_ms") / pl.col("wall_ms"),
     )
-    rows = scatter(rows.drop(*times), hits, hours, units, kinds, asked.seed, by_day)
-    texts = [name for name, kind in rows.schema.items() if kind == pl.Categorical]
-    rows = rows.cast(dict.fromkeys(texts, pl.String))
+    rows = _scattered(rows.drop(*times), hits, units, by_day["ms"], kinds, asked.seed)
+    names = units.names[rows["unit"]]
+    rows = pl.concat([rows, names.select(n for n in by if n not in KINDS)], how="horizontal")
     told = _answered(rows, asked).select(*by, *ANSWER)
     return told.sort(by, nulls_last=True) if by else told
+
+
+def _scattered(
+    rows: pl.DataFrame,
+    hits: pl.DataFrame,
+    units: RateGrid,
+    by_day: Grouped,
+    kinds: Sequence[str],
+    seed: int,
+) -> pl.DataFrame:
+    """`rows` (unit, kinds, failures, node_days) with `phi` and `is_poisson`, as `scatter` does."""
+    keys = ["unit", *kinds]
+    asked = asked_of(rows, keys)
+    hits = hits.join(asked, on=keys, how="semi")
+    found = []
+    if "day" not in units.names.columns:
+        found.append(units.scattered(by_day, hits.rename({"by_day": "cell"}), kinds, seed))
+    if not set(ID) <= set(units.names.columns):
+        cells = units.by_node("ms")
+        found.append(units.scattered(cells, hits.rename({"by_node": "cell"}), kinds, seed))
+    return with_larger(rows, keys, found)
 
 
 ANSWER = {
@@ -91,25 +109,6 @@ ANSWER = {
     "definition": pl.String,
     "counted": pl.String,
 }
-
-
-def with_periods(frame: pl.DataFrame, units: Sequence[str]) -> pl.DataFrame:
-    """Add the column `week` (its Monday) or `month` (its first) where `units` names it."""
-    made = [
-        pl.col("day").dt.truncate(every).alias(name)
-        for name, every in PERIODS.items()
-        if name in units and name != "day"
-    ]
-    return frame.with_columns(made)
-
-
-def _coded(frame: pl.DataFrame, units: Sequence[str]) -> pl.DataFrame:
-    """`frame` with its places as numbers, which group many times faster than texts."""
-    names = [name for name in PLACES if name in frame.columns]
-    coded = frame.with_columns(pl.lit(ALL).alias(EVERYTHING)).cast(
-        dict.fromkeys(names, pl.Categorical)
-    )
-    return with_periods(coded, units)
 
 
 def scatter_of(counts: np.ndarray, exposure: np.ndarray, rng: np.random.Generator) -> Dispersion:

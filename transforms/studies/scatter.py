@@ -6,7 +6,7 @@ node-days without one cost nothing. Where cells are too sparse for chi-square, a
 answer hangs on it, chance draws decide.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import polars as pl
@@ -21,6 +21,9 @@ CELLS_NEED = 1.0
 MANY = 100_000
 """Failures from which chi-square is believed whatever the cells."""
 DRAWS = 400
+ABREAST = 50
+MANY_UNITS = 30
+"""Units that are judged by draws, from which on it pays to load the compiled loop."""
 CELLS = (("day",), ("cluster", "node"))
 
 
@@ -31,39 +34,39 @@ def scatter(
     units: Sequence[str],
     kinds: Sequence[str],
     seed: int,
-    by_day: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """`rows` with `phi` and `is_poisson`, null where there are too few failures to tell.
 
     rows   units, kinds, failures, node_days; one a unit and kind
     hits   units, kinds, day, cluster, node, failures
     hours  units, day, cluster, node, ms (Int64) at risk
-    by_day the same summed by units and day, where somebody has that already
     """
     keys = [*units, *kinds]
-    enough = (pl.col("failures") >= FEWEST_FOR_PHI) & (pl.col("node_days") > 0)
-    asked = rows.filter(enough).select(keys)
+    asked = asked_of(rows, keys)
     hits = hits.join(asked, on=keys, how="semi", nulls_equal=True)
     enough_units = asked.select(units).unique()
-    found = pl.concat(
-        [
-            _by_cells(
-                hits,
-                hours if by_day is None or cells != CELLS[0] else by_day,
-                enough_units,
-                units,
-                kinds,
-                cells,
-                seed,
-            )
-            for cells in CELLS
-            if not set(cells) <= set(units)
-        ]
-        or [_nothing(asked)]
-    )
-    # A dispersion beyond chance tells before a larger one that chance explains.
-    found = found.sort(["is_poisson", "phi"], descending=[False, True])
-    largest = found.unique(keys, keep="first", maintain_order=True)
+    found = [
+        _by_cells(hits, hours, enough_units, units, kinds, cells, seed)
+        for cells in CELLS
+        if not set(cells) <= set(units)
+    ]
+    return with_larger(rows, keys, found)
+
+
+def asked_of(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+    """The keys of those with enough failures to tell how they scatter."""
+    enough = (pl.col("failures") >= FEWEST_FOR_PHI) & (pl.col("node_days") > 0)
+    return rows.filter(enough).select(keys)
+
+
+def with_larger(
+    rows: pl.DataFrame, keys: Sequence[str], found: Sequence[pl.DataFrame]
+) -> pl.DataFrame:
+    """`rows` with what was found of their keys: a dispersion beyond chance tells before a larger
+    one that chance explains."""
+    every = pl.concat([_nothing(rows.select(keys)), *found])
+    every = every.sort(["is_poisson", "phi"], descending=[False, True])
+    largest = every.unique(keys, keep="first", maintain_order=True)
     return rows.join(largest, on=keys, how="left", nulls_equal=True, maintain_order="left")
 
 
@@ -94,9 +97,31 @@ def _by_cells(
         .group_by(keys)
         .agg(y.sum().alias("total"), (y.cast(pl.Float64) ** 2 / e).sum().alias("squares"))
         .join(of_unit, on=units, nulls_equal=True)
-        .filter((pl.col("cells") > 1) & (pl.col("total") > 0))
         .sort(keys)
     )
+
+    def cells_of(open_ones: pl.DataFrame) -> Iterator[np.ndarray]:
+        drawn_for = open_ones.select(units).unique()
+        at_risk = risk.join(drawn_for, on=units, how="semi", nulls_equal=True).sort(by)
+        parts = at_risk.partition_by(units, as_dict=True)
+        yield from (parts[unit]["ms"].to_numpy() for unit in open_ones.select(units).iter_rows())
+
+    return judged(told, keys, cells_of, seed)
+
+
+def judged(
+    told: pl.DataFrame,
+    keys: Sequence[str],
+    cells_of: Callable[[pl.DataFrame], Iterable[np.ndarray]],
+    seed: int,
+) -> pl.DataFrame:
+    """keys, phi, is_poisson of all with two cells at risk and a failure in one.
+
+    told      keys; total failures and sum of their squares over ms by cell; number of cells at
+              risk, `whole` sum of their ms and `inverse` sum of 1 / ms
+    cells_of  the ms of the cells at risk of each of some rows of `told`
+    """
+    told = told.filter((pl.col("cells") > 1) & (pl.col("total") > 0))
     total, whole, cell_count = (
         told[n].to_numpy().astype(float) for n in ("total", "whole", "cells")
     )
@@ -112,15 +137,11 @@ def _by_cells(
     bound = np.where(square > free, variance / (variance + (square - free) ** 2), 1.0)
     p = np.where(sparse, bound, p)
     open_ones = np.flatnonzero(sparse & (bound >= TOO_UNLIKELY))
-    drawn_for = told[open_ones].select(units).unique()
-    at_risk = risk.join(drawn_for, on=units, how="semi", nulls_equal=True).sort(by)
-    exposed = {
-        key: part["ms"].to_numpy()
-        for key, part in at_risk.partition_by(units, as_dict=True).items()
-    }
-    for i, unit in zip(open_ones, told[open_ones].select(units).iter_rows(), strict=True):
-        rng = np.random.default_rng(seed)
-        p[i] = chance_of(square[i], int(total[i]), exposed[unit], rng)
+    strew = strewn
+    if len(open_ones) >= MANY_UNITS:
+        from transforms.studies.strewing import strewn as strew
+    for i, exposed in zip(open_ones, cells_of(told[open_ones]), strict=True):
+        p[i] = chance_of(square[i], int(total[i]), exposed, np.random.default_rng(seed), strew)
     is_poisson = ~((phi > TOO_MUCH) & (p < TOO_UNLIKELY))
     return told.select(keys).with_columns(
         phi=pl.Series(phi, dtype=pl.Float64), is_poisson=pl.Series(is_poisson, dtype=pl.Boolean)
@@ -128,7 +149,11 @@ def _by_cells(
 
 
 def chance_of(
-    square: float, failures: int, exposure: np.ndarray, rng: np.random.Generator
+    square: float,
+    failures: int,
+    exposure: np.ndarray,
+    rng: np.random.Generator,
+    strew: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None,
 ) -> float:
     """How often `failures` strewn by chance over cells of `exposure` scatter as much or more.
 
@@ -137,13 +162,23 @@ def chance_of(
     reach = np.cumsum(exposure / exposure.sum())
     expected = failures * exposure / exposure.sum()
     beyond = made = 0
-    for _ in range(DRAWS // 50):
-        draw = np.repeat(np.arange(50), failures)
-        cell = np.minimum(np.searchsorted(reach, rng.random(len(draw)), "right"), len(reach) - 1)
-        place, count = np.unique(draw * len(reach) + cell, return_counts=True)
-        sums = np.bincount(place // len(reach), count**2 / expected[place % len(reach)], 50)
+    for _ in range(DRAWS // ABREAST):
+        at = rng.random((ABREAST, failures))
+        sums = (strew or strewn)(at, reach, expected)
         beyond += int((sums - failures >= square * (1 - 1e-12)).sum())
-        made += 50
+        made += ABREAST
         if (1 + beyond) / (DRAWS + 1) >= TOO_UNLIKELY:
             break
     return (1 + beyond) / (made + 1)
+
+
+def strewn(at: np.ndarray, reach: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Sum over cells of squared counts over their expectation, of each draw.
+
+    at     where failures fell, uniform in [0, 1): draws by failures
+    reach  where each cell ends
+    """
+    cell = np.minimum(np.searchsorted(reach, at.reshape(-1), "right"), len(reach) - 1)
+    draw = np.repeat(np.arange(len(at)), at.shape[1])
+    place, count = np.unique(draw * len(reach) + cell, return_counts=True)
+    return np.bincount(place // len(reach), count**2 / expected[place % len(reach)], len(at))
