@@ -1,11 +1,12 @@
 """Small histories for ledger tests, written as rows in seconds after a Monday midnight."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
 
-from transforms import tables
+from transforms import recipes, tables
 from transforms.ledger import gpu_accounts
 from transforms.recipes import Window
 
@@ -103,15 +104,36 @@ def accounts(
     return account_frames(window, {name: rows(name, *found) for name, found in given.items()})
 
 
-READS = (
+GIVEN = (
     "fleet", "run_attempts", "node_states", "steps", "checkpoints", "run_marks", "incidents",
     "interruptions", "outages",
 )  # fmt: skip
+READS = (*GIVEN, "gpu_use", "ideal_steps")
+
+
+MADE_FIRST = ("gpu_use", "first_steps", "ideal_steps")
+EVER = Window(MONDAY - timedelta(days=100), MONDAY + timedelta(days=200), MONDAY)
+
+
+def paced(window: Window, frames: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """The frames with the derived tables that the ledger goes by, of all days."""
+    whole = replace(EVER, horizon=window.horizon)
+    for recipe in recipes.RECIPES:
+        if recipe.makes[0].name in MADE_FIRST:
+            frames = frames | recipe.by(
+                whole, **{t.name: _of(frames, t.name) for t in recipe.reads}
+            )
+    return frames
 
 
 def account_frames(window: Window, frames: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
-    read = {name: frames.get(name, tables.BY_NAME[name].empty()) for name in READS}
-    return dict(gpu_accounts(window, **read))
+    if "ideal_steps" not in frames:
+        frames = paced(window, frames)
+    return dict(gpu_accounts(window, **{name: _of(frames, name) for name in READS}))
+
+
+def _of(frames: dict[str, pl.DataFrame], name: str) -> pl.DataFrame:
+    return frames.get(name, tables.BY_NAME[name].empty())
 
 
 def leaves(account: pl.DataFrame, *by: str) -> dict[Any, int]:

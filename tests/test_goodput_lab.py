@@ -84,7 +84,10 @@ def test_the_real_event_log_gives_the_published_numbers(shared_data, tmp_path):
 
 def test_windows_of_an_hour_sum_to_the_whole(tmp_path):
     lake = lake_of(tmp_path, story(STORY))
-    reads = ("run_attempts", "steps", "checkpoints", "run_marks", "interruptions")
+    reads = (
+        *("run_attempts", "gpu_use", "ideal_steps", "interruptions"),
+        *("steps", "checkpoints", "run_marks"),
+    )
     frames = {name: read(lake, name) for name in reads}
     empty = {name: tables.BY_NAME[name].empty() for name in ("node_states", "incidents", "outages")}
 

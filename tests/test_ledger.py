@@ -329,6 +329,24 @@ class TestIdealStep:
         steps = [*step_rows(1, 0, [10] * 10), *step_rows(11, 100, [20] * 5)]
         assert "slow" not in leaves(run([first, small], steps=steps))
 
+    def test_the_ideal_does_not_creep_up_however_long_the_run_lasts(self):
+        """A fault that began weeks ago, far beyond what a day's rows rest on, still makes it slow."""
+        one = attempt(0, None, NODES)
+        steps = step_rows(1, 0, [10] * 200) + step_rows(201, 3 * DAY_S, [12] * 7000)
+        steps += step_rows(7201, 40 * DAY_S, [12] * 100)
+        found = accounts(days=(40, 41), fleet=FLEET, run_attempts=[one], steps=steps)["run_time"]
+        kept = {leaf: ms for leaf, ms in seconds(found).items() if leaf in ("ideal", "slow")}
+        assert kept == {"ideal": 1000, "slow": 200}
+
+    def test_each_batch_size_has_its_own_ideal(self):
+        """Steps of twice the tokens take longer and are not slow; a few tokens more are the same."""
+        one = attempt(0, 1000, NODES)
+        steps = step_rows(1, 0, [10] * 20, tokens=4_194_304)
+        steps += step_rows(21, 200, [12] * 5, tokens=4_300_000)
+        steps += step_rows(26, 260, [20] * 20, tokens=8_388_608)
+        found = seconds(run([one], steps=steps))
+        assert found["slow"] == 10
+
     def test_lost_steps_are_not_slow(self):
         first = attempt(0, 100, NODES)
         second = attempt(100, 150, NODES, submitted=100)

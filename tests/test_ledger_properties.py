@@ -12,20 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_frames import (
     DAY_S,
+    GIVEN,
     MONDAY,
-    READS,
     account_frames,
     at,
     attempt,
     logged,
     mark,
     node,
+    paced,
     rows,
     step_rows,
     stop,
 )
 
-from transforms import tables
+from transforms import recipes, tables
 from transforms.exposure import exposure
 from transforms.ledger.lines import REACH_DAYS
 from transforms.ledger.timeline import cut_days, disjoint, sweep
@@ -38,7 +39,7 @@ DAY = timedelta(days=1)
 
 def history(rng, days: float) -> dict[str, pl.DataFrame]:
     """Two runs and some lone jobs on five nodes over `days` days, badly recorded."""
-    table: dict[str, list[dict]] = {name: [] for name in READS}
+    table: dict[str, list[dict]] = {name: [] for name in GIVEN}
     for name in NAMES:
         came = rng.choice([-40 * DAY_S, rng.uniform(0, DAY_S)])
         left = rng.choice([None, None, came + 41 * DAY_S + rng.uniform(0, days * DAY_S)])
@@ -251,12 +252,11 @@ def test_a_spare_node_adds_its_time_as_idle_and_nothing_else(frames, model):
     assert gained == {}
 
 
-def as_the_lake_reads(frames: dict[str, pl.DataFrame], when: Window) -> dict[str, pl.DataFrame]:
+def as_the_lake_reads(
+    frames: dict[str, pl.DataFrame], when: Window, before: int = REACH_DAYS, after: int = REACH_DAYS
+) -> dict[str, pl.DataFrame]:
     """Rows within reach of the window: by their day, or by overlap where they last."""
-    since, until = (
-        (when.since - REACH_DAYS * DAY),
-        (when.until + REACH_DAYS * DAY),
-    )
+    since, until = when.since - before * DAY, when.until + after * DAY
     read = {}
     for name, frame in frames.items():
         table = tables.BY_NAME[name]
@@ -274,13 +274,27 @@ def as_the_lake_reads(frames: dict[str, pl.DataFrame], when: Window) -> dict[str
 @given(st.integers(0, 2**32), st.integers(0, 49))
 def test_a_day_knows_nothing_from_beyond_its_reach(seed, day):
     """In a history of 50 days a day by itself gives the rows that it gives within the whole."""
-    frames = history(Random(seed), 50)
     horizon = 50 * DAY_S
-    whole = account_frames(window(0, 50, horizon), frames)
     alone = window(day, day + 1, horizon)
+    frames = paced(alone, history(Random(seed), 50))
+    whole = account_frames(window(0, 50, horizon), frames)
     found = account_frames(alone, as_the_lake_reads(frames, alone))
     for name, account in whole.items():
         assert found[name].equals(account.filter(pl.col("day") == alone.since.date()))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 49), st.sampled_from(["gpu_use", "first_steps"]))
+def test_first_steps_and_starts_of_a_day_are_known_from_the_days_around(seed, day, name):
+    horizon = 50 * DAY_S
+    alone = window(day, day + 1, horizon)
+    frames = paced(alone, history(Random(seed), 50))
+    (recipe,) = [r for r in recipes.RECIPES if r.makes[0].name == name]
+    read = {table.name: frames[table.name] for table in recipe.reads}
+    near = as_the_lake_reads(read, alone, recipe.before, recipe.after)
+    found = recipe.by(alone, **near)[name]
+    began = (frames[name][tables.BY_NAME[name].day]).cast(pl.Date)
+    assert found.equals(frames[name].filter(began == alone.since.date()))
 
 
 claims = st.lists(

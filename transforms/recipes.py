@@ -20,6 +20,7 @@ from transforms import (
     verdicts,
 )
 from transforms.contract import Table
+from transforms.ledger import in_use, paces
 from transforms.ledger.lines import REACH_DAYS
 from transforms.tables import derived as d
 from transforms.tables import hourly as h
@@ -97,6 +98,26 @@ RECIPES: tuple[Recipe, ...] = (
         after=runs.REACH_DAYS,
     ),
     Recipe(
+        makes=(d.GPU_USE,),
+        reads=(d.RUN_ATTEMPTS, o.RUN_MARKS),
+        by=in_use.gpu_use,
+        before=in_use.LOOK_BACK_DAYS,
+    ),
+    Recipe(
+        makes=(d.FIRST_STEPS,),
+        reads=(d.RUN_ATTEMPTS, d.GPU_USE, o.STEPS),
+        by=paces.first_steps,
+        before=REACH_DAYS,
+        after=1,
+    ),
+    Recipe(
+        makes=(d.IDEAL_STEPS,),
+        reads=(d.FIRST_STEPS,),
+        by=paces.ideal_steps,
+        before=EVER,
+        after=REACH_DAYS,
+    ),
+    Recipe(
         makes=(d.INCIDENTS, d.INCIDENT_MEMBERS, d.INTERRUPTIONS, d.SENSITIVITY),
         reads=(
             o.KERNEL_EVENTS,
@@ -144,6 +165,8 @@ RECIPES: tuple[Recipe, ...] = (
         reads=(
             d.FLEET,
             d.RUN_ATTEMPTS,
+            d.GPU_USE,
+            d.IDEAL_STEPS,
             o.NODE_STATES,
             o.STEPS,
             o.CHECKPOINTS,

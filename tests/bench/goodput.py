@@ -108,7 +108,9 @@ def ledger(frames: dict[str, pl.DataFrame]) -> pl.DataFrame:
     until = last.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
     window = Window(T0, until, last)
     held = none | logs
-    for made in ("run_attempts", "incidents", "gpu_time"):
+    for made in (
+        *("run_attempts", "gpu_use", "first_steps", "ideal_steps"), "incidents", "gpu_time",
+    ):  # fmt: skip
         recipe = next(r for r in recipes.RECIPES if made in {table.name for table in r.makes})
         held |= recipe.by(window, **{table.name: held[table.name] for table in recipe.reads})
     return held["run_time"]

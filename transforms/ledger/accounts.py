@@ -14,10 +14,12 @@ from transforms.fleet import place
 from transforms.ledger.claims import LEAF, attempt_claims
 from transforms.ledger.fates import fates_of
 from transforms.ledger.hours import run_hours
+from transforms.ledger.in_use import on_attempts
 from transforms.ledger.lines import REACH_DAYS, attempt_lines
 from transforms.ledger.logs import Logs, Span
 from transforms.ledger.nodes import ID, share_nodes
 from transforms.ledger.owners import NOBODY, START_UP, owners, recovering, settle
+from transforms.ledger.paces import Paces
 from transforms.ledger.startup import first_of_lines
 from transforms.ledger.timeline import (
     DAY_MS,
@@ -32,7 +34,7 @@ from transforms.ledger.timeline import (
     sweep,
 )
 from transforms.ledger.tokens import run_tokens
-from transforms.ledger.unused import in_use, unused_apart
+from transforms.ledger.unused import unused_apart
 from transforms.ledger.waits import SLICE, wait_slices
 from transforms.repairs import repairs
 from transforms.tables.derived import GPU_TIME, RUN_HOURS, RUN_TIME, RUN_TOKENS
@@ -52,6 +54,8 @@ def gpu_accounts(
     *,
     fleet: pl.DataFrame,
     run_attempts: pl.DataFrame,
+    gpu_use: pl.DataFrame,
+    ideal_steps: pl.DataFrame,
     node_states: pl.DataFrame,
     steps: pl.DataFrame,
     checkpoints: pl.DataFrame,
@@ -86,11 +90,13 @@ def gpu_accounts(
     waiting = wait_slices(lines, stops, out, fleet, since, until)
     held, rest = share_nodes(fleet, lines, waiting, out, spells, since, until)
     # Where an attempt comes to hold or use more or fewer GPUs its slices are summed apart.
-    used = in_use(logs.marks, lines)
+    used = on_attempts(gpu_use, lines)
     turns = np.concatenate([pack(rows["line"], rows["began"]) for rows in (held, used)])
     span = Span.of(lines, logs.steps, since, until)
     fates = fates_of(lines, logs, stops, span)
-    claims = attempt_claims(lines, logs, stops, fates, ms(window.horizon), span, turns)
+    claims = attempt_claims(
+        lines, logs, stops, fates, Paces(used, ideal_steps), ms(window.horizon), span, turns
+    )
     allocated = _allocated(lines, logs, stops, claims, since)
     in_hand = unused_apart(allocated, used)
     own = pl.concat([in_hand, waiting])

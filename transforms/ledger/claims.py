@@ -17,7 +17,8 @@ from transforms.ledger.fates import Fates, claims_of, edges
 from transforms.ledger.lines import REACH_MS
 from transforms.ledger.logs import Logs, Span, by_line, holding
 from transforms.ledger.owners import INSURANCE, NOBODY
-from transforms.ledger.timeline import BOUNDS, DAY_MS
+from transforms.ledger.paces import Paces
+from transforms.ledger.timeline import BOUNDS, DAY_MS, pack
 from transforms.tables.derived import EVIDENCE, LEAVES
 
 LEAF, EVIDENCE_TYPE = pl.Enum(LEAVES), pl.Enum(EVIDENCE)
@@ -29,6 +30,7 @@ def attempt_claims(
     logs: Logs,
     stops: pl.DataFrame,
     fates: Fates,
+    paces: Paces,
     horizon: int,
     span: Span,
     marks: np.ndarray = NONE,
@@ -50,8 +52,7 @@ def attempt_claims(
     decide = late.with_columns(began="detected_at", ended=pl.min_horizontal("decided_at", in_reach))
     restores = startup.closed(checkpoints.restores(logs.checkpoints), logs.steps, stops, held)
     starts = startup.launches(logs.steps, logs.checkpoints, logs.marks, stops, held, lines)
-    trained = pl.col("line").is_in(startup.first_of_lines(logs.steps)["line"].implode())
-    last_sign = pl.when(trained).then(pl.lit("steps")).otherwise(pl.lit("marks"))
+    hang = hang.with_columns(evidence=_last_sign(hang, logs.steps))
     stalls = checkpoints.stalls(logs.checkpoints)
     above = [
         _claim(stalls, "ckpt_stall", "checkpoints", owner=pl.lit(INSURANCE)),
@@ -61,14 +62,14 @@ def attempt_claims(
     below = [
         _claim(restores, "restore", "checkpoints"),
         _claim(starts, "init", pl.col("evidence")),
-        _claim(hang, "hang", last_sign, owner=pl.col("owner")),
+        _claim(hang, "hang", pl.col("evidence"), owner=pl.col("owner")),
         _claim(decide, "decide", "marks", owner=pl.col("owner")),
         _claim(_released_late(logs, held), "drain_idle", "marks"),
         _claim(held.filter("has_log"), "unknown", "none"),
         _claim(held.filter(~pl.col("has_log")), "not_measured", "scheduler"),
     ]
     above = [span.within(level) for level in above]
-    lost, kept = claims_of(fates, lines, logs, horizon, [marks, *map(edges, above)])
+    lost, kept = claims_of(fates, paces, lines, logs, horizon, [marks, *map(edges, above)])
     trained_through = [
         _claim(lost, "step_lost", "steps", owner=pl.col("owner")),
         _claim(
@@ -90,6 +91,15 @@ def _wrote(logs: Logs, held: pl.DataFrame, lines: int) -> pl.Series:
         line, at = rows["line"].to_numpy(), rows["began"].to_numpy()
         wrote[line[(at >= started[line]) & (at < ended[line])]] = True
     return pl.Series(np.flatnonzero(wrote)).implode()
+
+
+def _last_sign(hang: pl.DataFrame, steps: pl.DataFrame) -> pl.Series:
+    """What tells that progress ended: steps, where one began earlier on that day, else marks."""
+    keys = pack(steps["line"], steps["began"])
+    midnight = hang["began"] // DAY_MS * DAY_MS
+    since, until = (pack(hang["line"], at) for at in (midnight, hang["began"]))
+    has_step = np.searchsorted(keys, since) < np.searchsorted(keys, until, side="right")
+    return pl.Series(np.where(has_step, "steps", "marks"), dtype=pl.String)
 
 
 def _released_late(logs: Logs, held: pl.DataFrame) -> pl.DataFrame:

@@ -12,7 +12,8 @@ from transforms.ledger import steps as training
 from transforms.ledger.blocks import blocks
 from transforms.ledger.logs import Logs, Span
 from transforms.ledger.owners import ROLLBACK
-from transforms.ledger.timeline import pack
+from transforms.ledger.paces import Paces
+from transforms.ledger.timeline import FOREVER, pack
 
 Rows = np.ndarray | slice
 
@@ -52,7 +53,12 @@ def fates_of(lines: pl.DataFrame, logs: Logs, stops: pl.DataFrame, span: Span) -
 
 
 def claims_of(
-    fates: Fates, lines: pl.DataFrame, logs: Logs, horizon: int, marks: Sequence[np.ndarray]
+    fates: Fates,
+    paces: Paces,
+    lines: pl.DataFrame,
+    logs: Logs,
+    horizon: int,
+    marks: Sequence[np.ndarray],
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The lost steps and the kept ones as claims; those that no mark touches as one.
 
@@ -61,9 +67,9 @@ def claims_of(
     line, _, began, ended = (fates.steps[name].to_numpy() for name in training.COLUMNS)
     lost, kept, from_, to = fates.lost, fates.kept, fates.began, fates.ended
     discarded = blocks(line[lost], from_[lost], to[lost], np.concatenate(marks), fates.owner)
-    numbered = lines.with_columns(pl.struct("run_line", "gpus").rank("dense").alias("segment"))
-    run_line, segment = (numbered[name].to_numpy() for name in ("run_line", "segment"))
-    ideal = training.ideal_ms(segment[line], began, ended - began, kept)
+    run_line = lines["run_line"].to_numpy()
+    ideal = paces.ideal_ms(fates.steps, lines)[kept]
+    ideal = np.where(ideal == FOREVER, (ended - began)[kept], ideal)
     safe = checkpoints.durable(logs.checkpoints, horizon).join(
         lines.select("line", "run_line"), on="line"
     )

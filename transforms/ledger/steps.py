@@ -7,13 +7,10 @@ import numpy as np
 import polars as pl
 
 from transforms.ledger.lines import REACH_MS
-from transforms.ledger.timeline import DAY_MS, midnights, pack, ranges, unpack
+from transforms.ledger.timeline import DAY_MS, pack
 
 COLUMNS = ("line", "step", "began", "ended")
 UNTOLD = -1
-IDEAL_STEPS = 200
-IDEAL_ORDER = 10
-"""The ideal is the (n - 1) // 10 th smallest of n: the 10th percentile, lower of two neighbours."""
 
 
 def one_row_a_step(steps: pl.DataFrame) -> pl.DataFrame:
@@ -73,58 +70,6 @@ def stretches(steps: pl.DataFrame, lines: pl.DataFrame) -> tuple[np.ndarray, pl.
         stretch=pl.int_range(pl.len()), run_line=lines["run_line"].gather(first["line"])
     )
     return np.cumsum(falls) - 1, table
-
-
-def ideal_ms(
-    segment: np.ndarray, began: np.ndarray, took: np.ndarray, wanted: np.ndarray | slice
-) -> np.ndarray:
-    """Ideal time of each wanted step (ms): 10th percentile of its run's first steps at its size.
-
-    `segment` numbers run and GPU count; `wanted` are rows of all three. First are the 200 steps
-    from the start of the run at that size, or, for a run older than the reach, from the reach on:
-    the same for all steps of a day, so that it cannot creep up with a fault of that day.
-    """
-    keys = pack(segment, began)
-    in_order = bool((keys[1:] > keys[:-1]).all())
-    asked = keys[wanted]
-    if not in_order:
-        row = np.lexsort((took, keys))
-        keys, took = keys[row], took[row]
-    named, counts = _days_of(asked)
-    groups = named.unique().sort("segment", "day")
-    midnight = groups["day"].to_numpy() * DAY_MS
-    # One day less than the reach: a step may end on the day after it began.
-    low = np.searchsorted(keys, pack(groups["segment"], midnight - REACH_MS + DAY_MS))
-    high = np.searchsorted(keys, pack(groups["segment"], midnight + REACH_MS))
-    row, nth = ranges(np.minimum(high - low, IDEAL_STEPS))
-    ideals = (
-        pl.DataFrame({"row": row, "took": took[low[row] + nth]})
-        .group_by("row")
-        .agg(pl.col("took").sort().get((pl.len() - 1) // IDEAL_ORDER).alias("ideal"))
-        .sort("row")
-    )
-    known = named.join(
-        groups.with_columns(ideals["ideal"]),
-        on=["segment", "day"],
-        how="left",
-        maintain_order="left",
-    )
-    return np.repeat(known["ideal"].to_numpy(), counts)
-
-
-def _days_of(keys: np.ndarray) -> tuple[pl.DataFrame, np.ndarray]:
-    """Segment and UTC day of the packed keys of steps, once for each stretch that shares them."""
-    if bool((keys[1:] >= keys[:-1]).all()):  # in order: only the midnights are looked up
-        starts = np.searchsorted(keys, midnights(keys))
-        starts = np.unique(np.append(0, starts))[: None if len(keys) else 0]
-        starts = starts[starts < len(keys)]
-    else:
-        segment, at = unpack(keys)
-        day = at // DAY_MS
-        starts = np.flatnonzero(np.append(True, (np.diff(segment) != 0) | (np.diff(day) != 0)))
-    segment, at = unpack(keys[starts])
-    named = pl.DataFrame({"segment": segment, "day": at // DAY_MS})
-    return named, np.diff(starts, append=len(keys))
 
 
 def is_provisional(

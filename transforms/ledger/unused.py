@@ -5,21 +5,17 @@ any of its starts used is spare; what an earlier start used and a later one does
 waits for repair. GPUs that a new allocation no longer asks for were given back, and are not the run's.
 """
 
-import numpy as np
 import polars as pl
 
 from transforms.ledger.claims import EVIDENCE_TYPE, LEAF
 from transforms.ledger.owners import NOBODY
 from transforms.ledger.timeline import cut, latest_before, pack
 
-LEAST_SHARE = 0.5
-"""A start that tells of fewer GPUs than this share of its allocation speaks for a part of the run."""
-
 
 def unused_apart(slices: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
     """Split slices of allocations (SLICE) into the GPUs that train and those that do not.
 
-    `told` is what `in_use` gives. The parts of a slice sum to it; those in use come first in the
+    `told` is what `in_use.on_attempts` gives. The parts of a slice sum to it; those in use come first in the
     numbering of the line's GPUs, then the missing, then the spare.
     """
     if told.is_empty() or slices.is_empty():
@@ -51,27 +47,3 @@ def unused_apart(slices: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
         ),
     ]
     return pl.concat([part.select(slices.columns) for part in parts]).filter(pl.col("gpus") > 0)
-
-
-def in_use(marks: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
-    """GPUs that each line's training uses from `began` on (use), and the most so far (most); sorted.
-
-    `marks` (on their lines, ms) has kind, began and gpus. Lines that use all they hold are left out.
-    """
-    starts = (
-        marks.filter(pl.col("kind") == "job_start", pl.col("gpus") > 0)
-        .select("line", "began", pl.col("gpus").cast(pl.Int64).alias("use"))
-        .join(lines.select("line", "started", held="gpus"), on="line")
-        .filter(pl.col("use") >= LEAST_SHARE * pl.col("held"))
-        .with_columns(
-            pl.min_horizontal("use", "held").alias("use"),
-            pl.max_horizontal("began", "started").alias("began"),
-        )
-        # Every rank may write its start.
-        .group_by("line", "began")
-        .agg(pl.col("use").max(), pl.col("held").first())
-        .sort("line", "began")
-        .with_columns(most=pl.col("use").cum_max().over("line"))
-    )
-    spared = starts.filter(pl.col("use") < pl.col("held"))["line"].unique().to_numpy()
-    return starts.filter(np.isin(starts["line"].to_numpy(), spared))

@@ -16,8 +16,8 @@ from transforms.simulate.history import Attempt, History, Interruption, Spell, T
 from transforms.simulate.moments import DAY, day_of
 
 FIRST_STEPS = 200
-IDEAL_DAYS = 13
-"""Days before a step's own from which on its ideal is looked for: a long run's begin is out of reach."""
+FORTNIGHT = 14
+"""Days from a run's first on whose steps may be its first ones."""
 Key = tuple[str, str, str, str, bool]  # day, run, leaf, cause, provisional
 
 
@@ -231,19 +231,21 @@ class _Keeping:
             if log
             for step in zip(log.began.tolist(), (log.ended - log.began).tolist(), strict=True)
         )
-        self.ideals: dict[int, int] = {}
+        self.ideal = self._frozen()
         safe = [save.step for log in logs if log for save in log.saves if save.durable]
         is_live = task.attempts[-1].state == "RUNNING"
         self.safe_until = (safe[-1] if safe else 0) if is_live else None
 
-    def ideal(self, began: int) -> int:
-        """What a step of that day should take: the tenth percentile of the first within reach."""
-        day = began // DAY
-        if day not in self.ideals:
-            first = bisect_right(self.lived, ((day - IDEAL_DAYS) * DAY, -1))
-            lengths = sorted(length for _, length in self.lived[first : first + FIRST_STEPS])
-            self.ideals[day] = lengths[(len(lengths) - 1) // 10]
-        return self.ideals[day]
+    def _frozen(self) -> int:
+        """What a step of the run should take: the tenth percentile of its first ones, for good.
+
+        All its attempts hold as many GPUs and train batches of one size.
+        """
+        if not self.lived:
+            return 0
+        until = (self.lived[0][0] // DAY + FORTNIGHT) * DAY
+        first = sorted(length for began, length in self.lived[:FIRST_STEPS] if began < until)
+        return first[(len(first) - 1) // 10]
 
     def steps(self, log: TrainLog, order: int, gpus: int) -> Iterator[Piece]:
         later = [
@@ -258,7 +260,7 @@ class _Keeping:
                 yield Piece(began, ended, "step_lost", cause, gpus, owner)
                 continue
             loose = self.safe_until is not None and step > self.safe_until
-            split = min(began + self.ideal(began), ended)
+            split = min(began + self.ideal, ended)
             yield Piece(began, split, "ideal", "", gpus, is_provisional=loose)
             if split < ended:
                 yield Piece(split, ended, "slow", "", gpus, is_provisional=loose)

@@ -323,6 +323,41 @@ class RunHours(dy.Schema):
     kept_gpu_ms = dy.Int64(description="of it, steps that still count (GPU-ms)")
 
 
+class GpuUse(dy.Schema):
+    cluster = dy.String(primary_key=True, description="scheduler cluster")
+    job_id = dy.String(primary_key=True, description="scheduler job")
+    submitted = instant("submission that began this attempt", key=True)
+    began = instant("a process of it started", key=True)
+    forgotten = instant("always null: what is said at a start holds", nullable=True)
+    use = dy.Int64(description="GPUs that it trains on from then")
+    most = dy.Int64(description="most that the attempt has trained on so far")
+    held = dy.Int64(description="GPUs allocated")
+
+
+class FirstSteps(dy.Schema):
+    day = dy.Date(primary_key=True, description=DAY)
+    cluster = dy.String(primary_key=True, description="scheduler cluster")
+    run = dy.String(primary_key=True, description="run")
+    gpus = dy.Int64(primary_key=True, description="GPUs that it trained on")
+    batch_tokens = dy.Int64(
+        primary_key=True,
+        description="tokens of a step, rounded to an eighth of an octave; 0 when not told",
+    )
+    nth = dy.Int64(primary_key=True, description="place of the step in that day, from 0")
+    took_ms = dy.Int64(description="its length (ms)")
+
+
+class IdealSteps(dy.Schema):
+    cluster = dy.String(primary_key=True, description="scheduler cluster")
+    run = dy.String(primary_key=True, description="run")
+    gpus = dy.Int64(primary_key=True, description="GPUs that it trained on")
+    batch_tokens = dy.Int64(primary_key=True, description="as in first_steps")
+    began = instant("midnight (UTC) before its first step")
+    forgotten = instant("always null: the ideal is frozen", nullable=True)
+    steps = dy.Int64(description="first steps that it rests on, 200 at most")
+    ideal_ms = dy.Int64(description="their 10th percentile (ms): what a step ideally takes")
+
+
 class RunTokens(dy.Schema):
     day = dy.Date(primary_key=True, description="UTC day on which the steps began")
     cluster = dy.String(primary_key=True, description="scheduler cluster")
@@ -362,6 +397,26 @@ INCIDENT_MEMBERS = _derived(
     IncidentMembers, "incident_members", "raw event and the incident it was folded into", "day"
 )
 INTERRUPTIONS = _derived(Interruptions, "interruptions", "run and loss of progress", "day")
+GPU_USE = _derived(
+    GpuUse,
+    "gpu_use",
+    "start of a process, of attempts that do not always train on all their GPUs",
+    "began",
+    interval=("began", "forgotten"),
+)
+FIRST_STEPS = _derived(
+    FirstSteps,
+    "first_steps",
+    "day, run, GPUs and batch size that is new or comes again, and its first 200 steps",
+    "day",
+)
+IDEAL_STEPS = _derived(
+    IdealSteps,
+    "ideal_steps",
+    "run, GPUs and batch size: the ideal step time that the ledger goes by",
+    "began",
+    interval=("began", "forgotten"),
+)
 EXPOSURE = _derived(Exposure, "exposure", "node and UTC day on which it was commissioned", "day")
 FAILURES = _derived(
     Failures, "failures", "day, node, class and definition with at least one failure", "day"
@@ -394,6 +449,9 @@ RUN_TOKENS = _derived(
 ALL = (
     FLEET,
     RUN_ATTEMPTS,
+    GPU_USE,
+    FIRST_STEPS,
+    IDEAL_STEPS,
     INCIDENTS,
     INCIDENT_MEMBERS,
     INTERRUPTIONS,
