@@ -12,19 +12,57 @@ from pathlib import Path
 
 import polars as pl
 
-from flows import settings
+from flows import packing, settings
 from flows.errors import RefusedError
 from flows.holding import Held
+from flows.landing import Found
+from flows.packing import Budget, Stream
 from flows.pieces import PIECE
 from flows.reading import EARLIEST, Options, Taken, origin_of, take
 from transforms.sources import BY_NAME as SOURCES
-from transforms.sources.base import Bulk, BulkReader, Source
+from transforms.sources.base import Bulk, BulkReader, Origin, Source, Text
 from transforms.tables import BY_NAME as TABLES
 
 TOGETHER = 128 * 1024**2
 """Bytes of text that are read in one go. A file that is read in pieces by itself is not among it."""
+LARGE, LARGE_PACKED = 4 * 1024**2, 128 * 1024
+"""Bytes of files so large that few are read in one go, as text and packed."""
+HEAD = 256 * 1024
+"""Bytes within which a scrape of a node ends."""
 WORTH_IT = 1024**2
 """Bytes of one file alone from which on it is worth setting up the reader of many."""
+
+
+def acquaint(found: Sequence[Found], name: str, options: Options, said: settings.Settings) -> None:
+    """Show the reader of many how files begin of which few are read in one go.
+
+    It learns their targets together, which costs little more than one of them.
+    """
+    if name not in SOURCES or SOURCES[name].bulk is None or options.is_again:
+        return
+    cluster = options.cluster or said.cluster
+    heads = [
+        (head, Origin(one.name, EARLIEST, cluster, options.node))
+        for one in found
+        if one.size >= LARGE_PACKED and (head := _head(one))
+    ]
+    try:
+        _reader(name).learn(heads)
+    except (Exception, pl.exceptions.PanicException):
+        _reader.cache_clear()
+
+
+def _head(one: Found) -> bytes:
+    """How the text of a large file begins; nothing of any other."""
+    try:
+        with one.path.open("rb") as file:
+            is_packed = packing.is_packed(file.read(10))
+            file.seek(0)
+            if one.is_tree or (one.size < LARGE and not is_packed):
+                return b""
+            return packing.undo(Stream(file), Budget(one.size)).peek(HEAD)
+    except (OSError, RefusedError):
+        return b""  # reading it whole will say so
 
 
 def take_all(
@@ -48,10 +86,10 @@ def take_all(
     return taken
 
 
-def _together(held: Sequence[Held]) -> Iterator[tuple[list[Held], list[bytes] | None]]:
+def _together(held: Sequence[Held]) -> Iterator[tuple[list[Held], list[Text] | None]]:
     """Files with their texts; without them one that must be read by itself."""
     some: list[Held] = []
-    texts: list[bytes] = []
+    texts: list[Text] = []
     for one in held:
         text = _text(one)
         if some and (text is None or sum(map(len, texts)) + len(text) > TOGETHER):
@@ -66,7 +104,7 @@ def _together(held: Sequence[Held]) -> Iterator[tuple[list[Held], list[bytes] | 
         yield some, texts
 
 
-def _text(one: Held) -> bytes | None:
+def _text(one: Held) -> Text | None:
     """The whole text, or None where it is broken, was changed, or is too long."""
     try:
         text = one.whole(PIECE)
@@ -78,7 +116,7 @@ def _text(one: Held) -> bytes | None:
 
 def _in_one_go(
     held: Sequence[Held],
-    texts: Sequence[bytes],
+    texts: Sequence[Text],
     source: Source,
     options: Options,
     said: settings.Settings,

@@ -6,11 +6,11 @@ from datetime import datetime
 
 import polars as pl
 
+from flows import known
 from flows.atomic import sweep
 from flows.lake import Lake
 from flows.landing import ARCHIVE
 from flows.reading import Taken
-from transforms.sources import BY_NAME as SOURCES
 from transforms.tables import BY_NAME, observed
 
 FileAway = Callable[[Lake, list[Taken], datetime], dict[str, int]]
@@ -71,7 +71,7 @@ def report(
 
 def keeps_bytes(source: str) -> bool:
     """An archive's members are kept, each under its own source, and not the archive again."""
-    return source != ARCHIVE and not (source in SOURCES and SOURCES[source].is_bulk)
+    return source != ARCHIVE and not known.is_bulk(source)
 
 
 def _note(rows: pl.DataFrame, one: Taken, now: datetime) -> pl.DataFrame:

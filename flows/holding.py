@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from flows import identity, packing, trees
+from flows.buffers import Buffers
 from flows.errors import RefusedError
 from flows.landing import Found
 from flows.packing import Budget, Stream
@@ -40,7 +41,7 @@ class Held:
     size: int
     modified: datetime
     budget: Budget
-    data: bytes | None = None
+    data: bytes | bytearray | None = None
     file: BinaryIO | None = None  # of more than SMALL bytes
 
     def opened(self) -> BinaryIO:
@@ -68,9 +69,9 @@ class Held:
         """The bytes without their compression."""
         return packing.undo(Stream(self.raw()), budget or self.budget)
 
-    def whole(self, most: int) -> bytes | None:
+    def whole(self, most: int) -> bytes | bytearray | None:
         """All the text, or None where it is longer than `most` bytes."""
-        if self.data is not None and not packing.is_packed(self.data[:10]):
+        if self.data is not None and not packing.is_packed(bytes(self.data[:10])):
             return self.data if len(self.data) <= most else None
         stream = self.text(Budget(self.size))
         text = stream.read(most + 1)
@@ -98,6 +99,16 @@ class Held:
     def close(self) -> None:
         if self.file is not None:
             self.file.close()
+
+
+def hold_in(buffers: Buffers, found: Found) -> Held:
+    """Take hold of a file of bulk samples, a small one in memory that is to be given back."""
+    if found.is_tree or found.size > SMALL:
+        return hold(found, is_bulk=True)
+    modified = datetime.fromtimestamp(int(found.path.stat().st_mtime), UTC)
+    digest = identity.Digest(is_bulk=True)
+    data = buffers.read(found.path, digest)
+    return Held(found.name, str(digest), len(data), modified, Budget(len(data)), data=data)
 
 
 def hold(found: Found, is_bulk: bool = False) -> Held:

@@ -33,7 +33,7 @@ class Digest:
         return self._begins + self._hash.hexdigest()
 
 
-def of_bytes(data: bytes, is_bulk: bool) -> str:
+def of_bytes(data: bytes | bytearray, is_bulk: bool) -> str:
     digest = Digest(is_bulk)
     digest.update(data)
     return str(digest)

@@ -22,6 +22,7 @@ from flows.reports import FileReport, IngestReport, together
 BATCH_FILES = 250
 MANY_FILES, MANY_BYTES = 10_000, 8 * 1024**3  # of samples, whose rows are few beside their text
 MOST_BATCHES = 150
+ACQUAINTED = 256  # files of which the beginnings are held together
 
 
 @dataclass(frozen=True)
@@ -158,8 +159,11 @@ def ingest_batch(
 ) -> IngestReport:
     """Read the batch's files and merge each table once for every batchful of bytes."""
     with Intake(Lake(root), options, settings.load(root), now, file_away) as intake:
-        for found in batch.files:
-            intake.receive(found, batch.source)
+        for start in range(0, len(batch.files), ACQUAINTED):
+            some = batch.files[start : start + ACQUAINTED]
+            intake.expect(some, batch.source)
+            for found in some:
+                intake.receive(found, batch.source)
     return intake.report()
 
 

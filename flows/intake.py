@@ -6,22 +6,23 @@ only when nothing in it is left to do, so that a run that was killed inside goes
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import TracebackType
 
 from flows import bulk, filing, identity, known, landing, packing, reports, trees
+from flows.buffers import Buffers
 from flows.errors import RefusedError, TornError
-from flows.holding import Held, hold, hold_bytes, hold_member
+from flows.holding import Held, hold, hold_bytes, hold_in, hold_member
 from flows.lake import Lake
 from flows.landing import ARCHIVE, Found
 from flows.packing import Member
 from flows.pieces import PIECE
-from flows.reading import EARLIEST, Options, Taken, origin_of, recalled, refused, take
+from flows.reading import Options, Taken, origin_of, own_time, recalled, refused, take
 from flows.reports import FileReport, IngestReport
 from flows.settings import Settings
-from transforms.sources import BY_NAME as SOURCES
 from transforms.sources.base import Parsed
 from transforms.tables import observed
 
@@ -50,7 +51,7 @@ class Intake:
         self._old_sizes = {
             row["bytes"]
             for sha256, row in self._arrived.items()
-            if _is_bulk(row["source"]) and not identity.is_of_bulk(sha256)
+            if known.is_bulk(row["source"]) and not identity.is_of_bulk(sha256)
         }
         self._known = {} if options.is_again else {s: r["source"] for s, r in self._arrived.items()}
         self._staging = None if options.is_dry_run else lake.staging
@@ -58,6 +59,7 @@ class Intake:
         self._weight = 0
         self._many: list[Held] = []  # files of one source that has a reader of many
         self._many_of, self._many_bytes = "", 0
+        self._buffers = Buffers()
         self._files: list[FileReport] = []
         self._gained: Counter[str] = Counter()
 
@@ -85,10 +87,15 @@ class Intake:
         if self._is_new(held):
             self._take(held, source)
 
+    def expect(self, files: Sequence[Found], source: str) -> None:
+        """Be told which files come next: readers of many learn from how they begin."""
+        bulk.acquaint(files, source, self._options, self._said)
+
     def receive(self, found: Found, source: str) -> None:
         """Take one file that `source` reads, or every member of an archive."""
         try:
-            held = self._identified(hold(found, _is_bulk(source)), source)
+            one = hold_in(self._buffers, found) if known.is_bulk(source) else hold(found)
+            held = self._identified(one, source)
         except (OSError, ValueError, OverflowError) as error:
             reason = landing.why_unreadable(error) if isinstance(error, OSError) else str(error)
             self._tell(found.name, "refused", reason)
@@ -102,7 +109,7 @@ class Intake:
     def _identified(self, held: Held, source: str) -> Held:
         """Known as the lake knows it already, where samples were once known by SHA-256."""
         if not held.digest:
-            held = held.identified(_is_bulk(source))
+            held = held.identified(known.is_bulk(source))
         if held.size in self._old_sizes and identity.is_of_bulk(held.digest):
             old = held.identified(is_bulk=False)
             return old if old.digest in self._arrived else held
@@ -112,6 +119,7 @@ class Intake:
         known = self._known.get(held.digest)
         if known is not None:
             self._files.append(FileReport(held.name, known, "already here"))
+            self._buffers.give_back(held.data)
             held.close()
         return known is None
 
@@ -154,6 +162,9 @@ class Intake:
                 one.close()
             raise
         self._files += [reports.of_file(one) for one in taken]
+        for one, now in zip(held, taken, strict=True):
+            if not now.held.data:  # its bytes are not needed any more
+                self._buffers.give_back(one.data)
         self._keep(*taken)
 
     def _keep(self, *taken: Taken) -> None:
@@ -230,7 +241,7 @@ class Intake:
                 tree.setdefault(part[0], {})[part[1]] = member.stream.read(trees.LONGEST_VALUE)
             return ""
         try:
-            at = _own_time(member.modified, archive.modified)
+            at = own_time(member.modified, archive.modified)
             held = hold_member(name, member.stream, at, archive.budget, self._staging)
         except TornError as error:
             return str(error)
@@ -273,26 +284,16 @@ class Intake:
         held.close()
 
 
-def _is_bulk(source: str) -> bool:
-    return source in SOURCES and SOURCES[source].is_bulk
-
-
 def _weight(one: Taken) -> int:
     """How far one file fills the batch that is written in one go, in bytes of BATCH_BYTES.
 
     Of samples the rows count, which are few beside their text: each time an hour is written anew
     costs as much as reading what comes to it.
     """
-    is_bulk = _is_bulk(one.source)
+    is_bulk = known.is_bulk(one.source)
     if one.spool:
         return one.spool.size() * BATCH_BYTES // SPOOLED_BYTES if is_bulk else BATCH_BYTES
     if is_bulk:
         rows = sum(int(frame.estimated_size()) for frame in one.parsed.frames.values())
         return len(one.held.data or b"") + rows * BATCH_BYTES // ROWS_BYTES
     return one.held.size
-
-
-def _own_time(member: datetime | None, archive: datetime) -> datetime:
-    """A member's own time of change where its clock was set and not ahead of the archive's."""
-    is_sound = member is not None and EARLIEST < member <= archive + timedelta(days=1)
-    return member if is_sound and member is not None else archive

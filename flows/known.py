@@ -7,7 +7,7 @@ from flows import mapping
 from flows.errors import CallError
 from flows.reading import Options
 from flows.share import share
-from transforms.sources import SOURCES
+from transforms.sources import BY_NAME, SOURCES
 from transforms.sources.base import Source
 
 
@@ -33,6 +33,11 @@ def named(name: str, options: Options | None = None) -> Source:
     if name not in known:
         raise CallError(f"no source {name}: there are {', '.join(sorted(known))}.")
     return known[name]
+
+
+def is_bulk(name: str) -> bool:
+    """Whether a source reads samples, of which no bytes are kept; no mapping does."""
+    return name in BY_NAME and BY_NAME[name].is_bulk
 
 
 @cache

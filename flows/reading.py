@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +175,12 @@ def origin_of(held: Held, options: Options, said: settings.Settings) -> Origin:
         zone=options.zone or said.zone,
         booted=options.booted,
     )
+
+
+def own_time(member: datetime | None, archive: datetime) -> datetime:
+    """A member's own time of change where its clock was set and not ahead of the archive's."""
+    is_sound = member is not None and EARLIEST < member <= archive + timedelta(days=1)
+    return member if is_sound and member is not None else archive
 
 
 def _kept(parse: Callable[[], Parsed]) -> Parsed:

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from lakes import KERNEL, take
 
-from flows import bulk, identity, intake
+from flows import bulk, identity, known
 from flows.lake import Lake
 from transforms.sources import SOURCES
 from transforms.sources.prometheus_text import SOURCE as PROMETHEUS
@@ -144,7 +144,7 @@ def test_samples_are_known_by_another_digest_than_files_whose_bytes_are_kept(tmp
 def test_samples_that_a_lake_knows_by_their_sha256_are_known_still(tmp_path, monkeypatch, wrapped):
     inbox = wrapped(captures(tmp_path / "inbox"))
     with monkeypatch.context() as before:
-        before.setattr(intake, "_is_bulk", lambda _: False)
+        before.setattr(known, "is_bulk", lambda _: False)
         take(tmp_path / "lake", inbox)
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "node-9.prom").write_bytes(scrapes.capture(9, scrapes=3, seed=1))

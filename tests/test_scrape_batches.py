@@ -128,6 +128,34 @@ def test_nodes_alike_are_learnt_by_few_lines(monkeypatch):
     assert len(reader._layouts) == 1
 
 
+@pytest.mark.parametrize("marked", [True, False], ids=["marked", "unmarked"])
+def test_targets_learnt_from_beginnings_are_not_learnt_again(monkeypatch, marked):
+    stamps = None if marked else [int(BEGAN.timestamp() * 1000) + 15_000 * i for i in range(3)]
+    parts = [(small(3, node, marked, stamps=stamps), ORIGIN) for node in range(4)]
+    reader = Scrapes()
+    half = len(parts[0][0]) // 2
+    reader.learn([(data[:half], origin) for data, origin in parts])
+    asked = []
+    monkeypatch.setattr(scrape_batches, "read_scrape", lambda *a: asked.append(a))
+    assert_same(parts, reader)
+    assert not asked
+
+
+@pytest.mark.parametrize("head", [b"", b"# scr", b"no scrape\n" * 9, small(1)[:-9], small(2)[:-9]])
+def test_beginnings_that_tell_little_do_no_harm(head):
+    reader = Scrapes()
+    reader.learn([(head, ORIGIN)])
+    assert_same([(small(2), ORIGIN), (head, ORIGIN)], reader)
+
+
+def test_a_capture_gives_rows_in_the_order_of_the_lake():
+    table = BY_NAME["gpu_samples"]
+    parts = [(bytearray(small(5, node)), ORIGIN) for node in (1, 2, 3)]
+    ((_, rows),) = Scrapes().read(parts).frames
+    assert rows.equals(rows.sort(table.key))
+    assert not rows.equals(rows.sort("observed_at", "gpu"))
+
+
 def test_label_texts_that_only_differ_in_bytes_that_are_no_text_are_one_series():
     lines = [
         b'DCGM_FI_DEV_GPU_TEMP{gpu="0",x="\xff"} 40',

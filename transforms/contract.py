@@ -5,7 +5,7 @@ in, what one row is, which column names its partition, and which two columns mak
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 import dataframely as dy
@@ -37,6 +37,20 @@ def _empty(schema: type[dy.Schema]) -> pl.DataFrame:
 @cache
 def _dtypes(schema: type[dy.Schema]) -> pl.Schema:
     return _empty(schema).schema
+
+
+@lru_cache(maxsize=64)
+def _column_rules(schema: type[dy.Schema], there: tuple[str, ...]) -> list[pl.Expr] | None:
+    """The rules of the columns that are there; None where one is missing that no row may lack."""
+    columns = schema.columns()
+    if any(not column.nullable for name, column in columns.items() if name not in there):
+        return None
+    return [
+        rule.all().alias(f"{name}|{kind}")
+        for name in there
+        if name in columns
+        for kind, rule in columns[name].validation_rules(pl.col(name)).items()
+    ]
 
 
 @dataclass(frozen=True)
@@ -113,15 +127,8 @@ class Table:
 
         Of a wide table that is sparsely filled this takes a fraction of what `broken_rules` does.
         """
-        told = {name: column for name, column in self.schema.columns().items() if name in frame}
-        if any(not c.nullable for n, c in self.schema.columns().items() if n not in told):
-            return False
-        rules = [
-            rule.all().alias(f"{name}|{kind}")
-            for name, column in told.items()
-            for kind, rule in column.validation_rules(pl.col(name)).items()
-        ]
-        return all(frame.select(rules).row(0)) if rules else True
+        rules = _column_rules(self.schema, tuple(frame.columns))
+        return rules is not None and (not rules or all(frame.select(rules).row(0)))
 
     def fold(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Keep one row a key, sorted by key, whatever the order of the rows.

@@ -5,7 +5,10 @@ exact way is `Table.fold`, which also settles two versions of one key; it is tak
 are any, or when a key is missing, or when the integers would not fit.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from transforms.contract import Table
@@ -28,17 +31,20 @@ def fold_samples(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
     *device, instant = table.key
     if rows.is_empty() or instant != table.day:
         return table.fold(rows)
-    devices = rows.select(device).unique().sort(device).with_row_index("\x1f")
-    number = rows.select(device).join(devices, on=device, how="left", maintain_order="left")["\x1f"]
     at = rows[instant].to_physical()
-    if number.null_count() or at.null_count():
+    if at.null_count() or any(rows[name].null_count() for name in device):
         return table.fold(rows)
+    run = runs(rows, device)
+    heads = rows.select(device)[np.flatnonzero(np.diff(run, prepend=-1))]
+    devices = heads.unique().sort(device).with_row_index("\x1f")
+    known = heads.join(devices, on=device, how="left", maintain_order="left")["\x1f"]
+    number = known.cast(pl.Int64).to_numpy()[run]
     instants = at.to_numpy()
     first, last = int(instants.min()), int(instants.max())
     span = last - first + 1
     if devices.height * span > LARGEST:
         return table.fold(rows)
-    packed = number.to_numpy().astype(np.int64) * span + (instants - first)
+    packed = number * span + (instants - first)
     if bool((packed[1:] > packed[:-1]).all()):
         return rows
     order = np.argsort(packed)
@@ -46,6 +52,15 @@ def fold_samples(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
     if bool((packed[1:] == packed[:-1]).any()):
         return table.fold(rows)
     return rows[order]
+
+
+def runs(rows: pl.DataFrame, keys: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Number the runs of neighbouring rows with equal keys."""
+    if rows.is_empty():
+        return np.empty(0, np.int64)
+    differs = pl.any_horizontal(pl.col(key) != pl.col(key).shift(1) for key in keys)
+    found = rows.select(differs.fill_null(False).cum_sum().cast(pl.Int64))
+    return found.to_series().to_numpy()
 
 
 def telling(rows: pl.DataFrame) -> pl.DataFrame:

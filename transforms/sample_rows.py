@@ -13,6 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from transforms.counters import HOUR_US
+from transforms.folding import runs
 from transforms.metrics import BY_NAME, Metric
 
 Floats = npt.NDArray[np.float64]
@@ -71,11 +72,11 @@ class Laid:
     @cached_property
     def node(self) -> Ints:
         """Of each device, the number of its node; nodes lie together."""
-        return _runs(self.devices, ("cluster", "node"))
+        return runs(self.devices, ("cluster", "node"))
 
     @cached_property
     def cluster(self) -> Ints:
-        return _runs(self.devices, ("cluster",))
+        return runs(self.devices, ("cluster",))
 
 
 def hours(samples: pl.DataFrame, since: datetime, until: datetime) -> list[datetime]:
@@ -90,7 +91,7 @@ def lay(kind: str, samples: pl.DataFrame, hour: datetime) -> Laid:
     at = pl.col("observed_at")
     near = samples.filter(at >= hour - HOUR, at < hour + HOUR)
     keys = KEYS[kind]
-    run = _runs(near, keys)
+    run = runs(near, keys)
     begins = np.flatnonzero(np.diff(run, prepend=-1)) if near.height else run
     heads = near.select(keys)[begins]
     devices = heads.unique().sort(keys)
@@ -147,15 +148,6 @@ def booted(laid: Laid, boots: pl.DataFrame) -> Floats | None:
         last = np.searchsorted(all_boots, laid.at[low:high], side="right") - 1
         found[low:high] = np.where(last >= 0, all_boots[np.maximum(last, 0)] / 1e6, np.nan)
     return found
-
-
-def _runs(rows: pl.DataFrame, keys: tuple[str, ...]) -> Ints:
-    """Number the runs of neighbouring rows with equal keys."""
-    if rows.is_empty():
-        return np.empty(0, np.int64)
-    differs = pl.any_horizontal(pl.col(key) != pl.col(key).shift(1) for key in keys)
-    found = rows.select(differs.fill_null(False).cum_sum().cast(pl.Int64))
-    return found.to_series().to_numpy()
 
 
 def _order(device: Ints, at_us: Ints, base: int) -> Ints | None:

@@ -16,6 +16,8 @@ from transforms.contract import Table
 REJECT_SCHEMA = pl.Schema({"line_no": pl.UInt32, "reason": pl.String, "text": pl.String})
 UNKNOWN_SCHEMA = pl.Schema({"metric": pl.String, "samples": pl.Int64})
 TEXT_LIMIT = 2_000
+Text = bytes | bytearray
+"""Of readers of many: a file's bytes may lie in memory that the next file is read into."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,16 @@ class Bulk:
 class BulkReader(Protocol):
     """Reads batch after batch, and may remember what it has seen.
 
-    cut   says after how many bytes of what is left of a file a part may end, 0 for not yet
-    read  gives the same as `parse` of each part by itself
+    cut    says after how many bytes of what is left of a file a part may end, 0 for not yet
+    learn  is shown how texts begin that will be read: only worth it for what is cheaper learnt at once
+    read   gives the same as `parse` of each part by itself
     """
 
-    def cut(self, block: bytes) -> int: ...
+    def cut(self, block: Text) -> int: ...
 
-    def read(self, parts: Sequence[tuple[bytes, Origin]]) -> Bulk: ...
+    def learn(self, heads: Sequence[tuple[Text, Origin]]) -> None: ...
+
+    def read(self, parts: Sequence[tuple[Text, Origin]]) -> Bulk: ...
 
 
 class Reading(Protocol):

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.sources import scrape_loops
-from transforms.sources.base import Bulk, Origin
+from transforms.sources.base import Bulk, Origin, Text
 from transforms.sources.prometheus_text import read_scrape
-from transforms.sources.scrape_rows import Part, Walked, gathered
+from transforms.sources.scrape_cells import Walked
+from transforms.sources.scrape_rows import Part, gathered
 from transforms.sources.scrape_shapes import Shape, shape_of
 from transforms.sources.scrape_targets import Layouts, Target, targets
 
@@ -44,16 +45,34 @@ class Scrapes:
         self._layouts: Layouts = {}
         self._bytes = 0
 
-    def cut(self, block: bytes) -> int:
+    def cut(self, block: Text) -> int:
         """Before the last mark or, without marks, before the last scrape that begins like the first."""
         begin = block[: block.find(b"\n") + 1]
         first = MARK if block.startswith(MARK) or b"\n" + MARK in block else begin
         return block.rfind(b"\n" + first) + 1 if first else 0
 
-    def read(self, parts: Sequence[tuple[bytes, Origin]]) -> Bulk:
-        """The rows of all parts, and of each part what is counted and refused."""
+    def learn(self, heads: Sequence[tuple[Text, Origin]]) -> None:
+        """Learn in one go the targets that texts beginning so will tell of first.
+
+        It costs little more for many than for one. A head that holds no whole scrape is passed over.
+        """
+        self._forget()
+        parts = [Part(head[: self.cut(head)], origin) for head, origin in heads]
+        wanted: dict[Key, None] = {}
+        for part in parts:
+            if part.data and self._guess(part) not in self._guesses:
+                key = self._fitting(part, np.frombuffer(part.data, np.uint8))
+                if key and key not in self._targets:
+                    wanted[key] = None
+        self._learn(list(wanted))
+
+    def _forget(self) -> None:
         if self._bytes > MOST_BYTES:
             self.__init__()  # type: ignore[misc]
+
+    def read(self, parts: Sequence[tuple[Text, Origin]]) -> Bulk:
+        """The rows of all parts, and of each part what is counted and refused."""
+        self._forget()
         held = [Part(data, origin) for data, origin in parts]
         waiting = list(enumerate(held))
         while waiting:
@@ -88,7 +107,7 @@ class Scrapes:
         """The first label text from here on tells most targets apart."""
         begin = part.data.find(b"{", part.at, part.at + 4096)
         end = part.data.find(b"}", begin, begin + 1024)
-        text = part.data[begin:end] if 0 <= begin < end else b""
+        text = bytes(part.data[begin:end]) if 0 <= begin < end else b""
         return text, part.origin.cluster, part.origin.node
 
     def _fitting(self, part: Part, data: npt.NDArray[np.uint8]) -> Key | None:
@@ -97,7 +116,7 @@ class Scrapes:
         for shape in reversed(self._shapes):
             if labels := _labels(part.data, data, at, shape):
                 return self._key(shape, labels, part)
-        new = shape_of(part.data[at : _repeats(part.data, at, _end(part.data, part.at))])
+        new = shape_of(bytes(part.data[at : _repeats(part.data, at, _end(part.data, part.at))]))
         if new and (labels := _labels(part.data, data, at, new)):
             self._shapes = [*self._shapes[1 - MOST_SHAPES :], new]
             self._bytes += len(new.fixed)
@@ -145,7 +164,7 @@ class Scrapes:
             part.is_slow = True  # a chain of scrapes below one mark goes one way
         is_bad = np.zeros(done, np.bool_)
         for scrape, slot, begin, end in odd[:odds].tolist():
-            value = _odd(part.data[begin:end])
+            value = _odd(bytes(part.data[begin:end]))
             is_bad[scrape] |= value is None
             values[scrape, slot] = np.nan if value is None else value
         if done < most // 2:
@@ -156,7 +175,7 @@ class Scrapes:
 
 
 def _labels(
-    text: bytes, data: npt.NDArray[np.uint8], at: int, shape: Shape
+    text: Text, data: npt.NDArray[np.uint8], at: int, shape: Shape
 ) -> tuple[bytes, ...] | None:
     """A blank and the label texts of a scrape of this shape that begins at `at`, if one does."""
     spans = np.empty((shape.labels, 2), np.int64)
@@ -164,16 +183,16 @@ def _labels(
         data, at, shape.fixed, shape.cuts, shape.label_of, shape.is_stamped, spans
     ):
         return None
-    return (b"", *(text[begin:end] for begin, end in spans.tolist()))
+    return (b"", *(bytes(text[begin:end]) for begin, end in spans.tolist()))
 
 
-def _end(data: bytes, at: int) -> int:
+def _end(data: Text, at: int) -> int:
     """Where the next mark begins after `at`."""
     found = data.find(b"\n" + MARK, at)
     return len(data) if found < 0 else found + 1
 
 
-def _repeats(data: bytes, at: int, end: int) -> int:
+def _repeats(data: Text, at: int, end: int) -> int:
     """Where the first line of the scrape that begins at `at` comes again before `end`."""
     line = data[at : data.find(b"\n", at, end) + 1]
     found = data.find(b"\n" + line, at, end) if line else -1

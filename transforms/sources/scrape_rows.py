@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from transforms import contract
-from transforms.cells import CELLS, RULES, settle_crowds
-from transforms.sources import scrape_columns, scrape_loops
-from transforms.sources.base import REJECT_SCHEMA, UNKNOWN_SCHEMA, Bulk, Origin, Parsed
+from transforms.sources import scrape_loops
+from transforms.sources.base import REJECT_SCHEMA, UNKNOWN_SCHEMA, Bulk, Origin, Parsed, Text
 from transforms.sources.prometheus_text import parse
-from transforms.sources.scrape_targets import Filling, Layout, Target
+from transforms.sources.scrape_cells import Walked, drawn_of, frames_of
+from transforms.sources.scrape_targets import Layout, Target
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -28,40 +27,15 @@ NOTHING = Parsed({}, pl.DataFrame(schema=REJECT_SCHEMA), pl.DataFrame(schema=UNK
 
 
 @dataclass
-class Walked:
-    """Scrapes of one target in one part: their values, and where they are.
-
-    places  instant (us), begin and end of each scrape
-    is_bad  scrapes that must be read the slow way
-    """
-
-    target: Target
-    part: int
-    places: Ints
-    values: Floats
-    is_bad: Flags
-
-
-@dataclass
 class Part:
     """A file or a piece of one, and what has become of it so far: scrapes read, bytes set aside."""
 
-    data: bytes
+    data: Text
     origin: Origin
     at: int = 0
     slow: list[tuple[int, int]] = field(default_factory=list)
     walked: list[Walked] = field(default_factory=list)
     is_slow: bool = False
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """The cells of all scrapes of one layout, by table: cells[column, scrape * devices + device]."""
-
-    layout: Layout
-    walked: list[Walked]
-    cells: dict[str, Floats]
-    gaps: dict[str, Flags]
 
 
 def gathered(parts: Sequence[Part]) -> Bulk:
@@ -74,9 +48,9 @@ def gathered(parts: Sequence[Part]) -> Bulk:
             assert one.target.layout
             of_layout.setdefault(one.target.layout, []).append(one)
             one.places[one.places[:, 0] == scrape_loops.NO_TIME, 0] = _micros(part.origin)
-    drawn = [_drawn(layout, walked) for layout, walked in of_layout.items()]
+    drawn = [drawn_of(layout, walked) for layout, walked in of_layout.items()]
     exact = [_exact(part) for part in parts]
-    frames = [frame for one in drawn for frame in _frames(one, parts)]
+    frames = [frame for one in drawn for frame in frames_of(one)]
     frames += [item for parsed in exact for item in parsed.frames.items()]
     told = [_told(part, parsed) for part, parsed in zip(parts, exact, strict=True)]
     return Bulk(frames, [parsed for parsed, _ in told], [rows for _, rows in told])
@@ -135,7 +109,7 @@ def _exact(part: Part) -> Parsed:
     part.is_slow = True
     for one in part.walked:
         one.is_bad[:] = True
-    return parse(part.data, part.origin)
+    return parse(bytes(part.data), part.origin)
 
 
 def _parse_pieces(part: Part, pieces: list[tuple[int, int]]) -> Parsed:
@@ -172,108 +146,6 @@ def _meet(part: Part, parsed: Parsed) -> bool:
     return False
 
 
-# rows
-
-
-def _drawn(layout: Layout, walked: list[Walked]) -> Drawn:
-    """All cells of these scrapes in the tables' units; scrapes with an impossible one are bad."""
-    values = np.concatenate([one.values for one in walked])
-    is_bad = np.concatenate([one.is_bad for one in walked])
-    cells, gaps = {}, {}
-    for filling in layout.fillings:
-        count, rows = filling.slots.shape
-        into = np.empty((count, len(values) * rows))
-        has_gap = np.zeros(count, np.bool_)
-        scrape_columns.columns(
-            values,
-            filling.slots,
-            *(layout.times, layout.over, layout.low, layout.high, layout.blanks),
-            into,
-            is_bad,
-            has_gap,
-        )
-        cells[filling.table], gaps[filling.table] = into, has_gap
-    if layout.crowds.height:
-        _settle(layout, values, cells, is_bad)
-    start = 0
-    for one in walked:
-        one.is_bad |= is_bad[start : start + len(one.is_bad)]
-        start += len(one.is_bad)
-    return Drawn(layout, walked, cells, gaps)
-
-
-def _settle(layout: Layout, values: Floats, cells: dict[str, Floats], is_bad: Flags) -> None:
-    """Bring the samples that share a cell down to one, as the exact reader does."""
-    crowds = layout.crowds.with_row_index("crowd")
-    slots = crowds["slot_no"].to_numpy()
-    into = np.empty((len(slots), len(values)))
-    bounds = (layout.times, layout.over, layout.low, layout.high, layout.blanks)
-    gap = np.zeros(len(slots), np.bool_)
-    scrape_columns.columns(values, slots[:, None], *bounds, into, is_bad, gap)
-    long = pl.DataFrame(
-        {
-            "crowd": np.repeat(np.arange(len(slots), dtype=np.uint32), len(values)),
-            "line_no": np.tile(np.arange(len(values), dtype=np.uint32), len(slots)),
-            "value": into.reshape(-1),
-        }
-    ).join(crowds.select("crowd", "metric", "row", "series", "table"), on="crowd")
-    told = long.with_columns(
-        pl.col("value").fill_nan(None),
-        pl.col("table").alias("cluster"),
-        pl.col("row").cast(pl.String).alias("node"),
-        pl.col("line_no").cast(pl.String).alias("gpu"),
-        *(pl.lit("").alias(name) for name in ("source_name", "gpu_instance", "link")),
-        pl.lit(0, pl.UInt16).alias("slot"),
-        pl.lit(0).cast(contract.UTC).alias("observed_at"),
-    ).select(CELLS.names())
-    settled, refused = settle_crowds(
-        told.join(RULES, on="metric", how="left", maintain_order="left")
-    )
-    is_bad[refused["line_no"].to_numpy()] = True
-    for filling in layout.fillings:
-        mine = settled.filter(pl.col("cluster") == filling.table)
-        if not mine.height:
-            continue
-        column = np.array([filling.metrics.index(name) for name in mine["metric"]])
-        row = mine["node"].cast(pl.Int64).to_numpy()
-        scrape = mine["gpu"].cast(pl.Int64).to_numpy()
-        filled = mine["value"].fill_null(float("nan")).to_numpy()
-        cells[filling.table][column, scrape * filling.slots.shape[1] + row] = filled
-
-
-def _frames(drawn: Drawn, parts: Sequence[Part]) -> list[tuple[str, pl.DataFrame]]:
-    """The rows of the scrapes that are not bad."""
-    keep = np.concatenate([~one.is_bad for one in drawn.walked])
-    if not keep.any():
-        return []
-    at = np.concatenate([one.places[:, 0] for one in drawn.walked])
-    lengths = [len(one.places) for one in drawn.walked]
-    return [
-        (
-            filling.table,
-            _frame(filling, drawn, np.repeat(np.arange(len(lengths)), lengths), at, keep),
-        )
-        for filling in drawn.layout.fillings
-    ]
-
-
-def _frame(filling: Filling, drawn: Drawn, walk: Ints, at: Ints, keep: Flags) -> pl.DataFrame:
-    rows = filling.slots.shape[1]
-    devices = [one.target.devices[filling.table] for one in drawn.walked]
-    device = (walk[:, None] * rows + np.arange(rows)).reshape(-1)
-    cells, gaps = drawn.cells[filling.table], drawn.gaps[filling.table]
-    found = pl.concat(devices)[device].with_columns(
-        pl.Series("observed_at", np.repeat(at, rows)).cast(contract.UTC),
-        *(
-            (series.fill_nan(None) if gap or drawn.layout.crowds.height else series)
-            for series, gap in (
-                (pl.Series(name, cells[c]), gaps[c]) for c, name in enumerate(filling.metrics)
-            )
-        ),
-    )
-    return found if keep.all() else found.filter(np.repeat(keep, rows))
-
-
 def _told(part: Part, exact: Parsed) -> tuple[Parsed, dict[str, int]]:
     """Counts of a part and its rows by table: those read fast and those read exactly."""
     rows = Counter({name: frame.height for name, frame in exact.frames.items()})
@@ -287,11 +159,13 @@ def _told(part: Part, exact: Parsed) -> tuple[Parsed, dict[str, int]]:
         unknown.update({name: scrapes * count for name, count in layout.unknown.items()})
         rows.update({f.table: scrapes * f.slots.shape[1] for f in layout.fillings})
     ignored = unknown.total()
-    unknown.update(dict(exact.unknown.iter_rows()))
+    if exact.unknown.height:
+        unknown.update(dict(exact.unknown.iter_rows()))
+    names = sorted(unknown.items())
     parsed = Parsed(
         {},
         exact.rejects,
-        pl.DataFrame(sorted(unknown.items()), schema=UNKNOWN_SCHEMA, orient="row"),
+        pl.DataFrame(names, schema=UNKNOWN_SCHEMA, orient="row") if names else NOTHING.unknown,
         exact.records + accepted + ignored,
         exact.accepted + accepted,
         exact.rejected,

@@ -71,6 +71,7 @@ class Target:
     """One exporter on one node: its label texts and what they stand for.
 
     devices  of each table the things that its rows are about, in the order of their first lines
+    ranks    of each table which of its things, in the order of their keys, each of these is
     least    bytes of its shortest scrape
     layout   is None where its scrapes can only be read the slow way
     """
@@ -80,6 +81,7 @@ class Target:
     label_cuts: Ints
     layout: Layout | None
     devices: dict[str, pl.DataFrame]
+    ranks: dict[str, Ints]
     may_repeat: bool
     least: int
 
@@ -92,13 +94,14 @@ class Answers:
              UNKNOWN or NAMES
     begins   where the lines of each scrape begin in `told`, and after the last where they end
     is_bad   scrapes with a line that cannot be read
-    things   of each table: the things of all scrapes, and where those of each scrape begin
+    things   of each table: the things of all scrapes, where those of each scrape begin, and which
+             one each is in the order of the keys of its scrape's things
     """
 
     told: Ints
     begins: Ints
     is_bad: npt.NDArray[np.bool_]
-    things: dict[str, tuple[pl.DataFrame, Ints]]
+    things: dict[str, tuple[pl.DataFrame, Ints, Ints]]
 
 
 METRICS = tuple(BY_NAME)
@@ -123,15 +126,17 @@ def targets(
         told = answers.told[answers.begins[number] : answers.begins[number + 1]]
         layout: Layout | None = None
         devices: dict[str, pl.DataFrame] = {}
+        ranks: dict[str, Ints] = {}
         # Label texts that differ only in bytes that are no UTF-8 are one to the exact reader.
         if not answers.is_bad[number] and all(map(_is_text, labels)):
             alike = shape, told.tobytes()
             if (layout := known.get(alike)) is None:
                 layout = known[alike] = _layout(shape, told)
             for filling in layout.fillings:
-                things, begins = answers.things[filling.table]
+                things, begins, rank = answers.things[filling.table]
                 begin, end = begins[number : number + 2].tolist()
                 devices[filling.table] = things[begin:end]
+                ranks[filling.table] = rank[begin:end]
         cuts = np.cumsum([0, *(len(text) + 2 for text in labels)])
         used = np.diff(cuts)[shape.label_of[shape.label_of >= 0]]
         found.append(
@@ -141,6 +146,7 @@ def targets(
                 cuts,
                 layout,
                 devices,
+                ranks,
                 shape.is_stamped and not (told == NAMES).any(),
                 max(1, len(shape.fixed) + int(used.sum())),
             )
@@ -198,8 +204,16 @@ def _asked(
         )
         told[placed["at"].to_numpy()] = placed["number"].to_numpy() << 32 | placed["row"].to_numpy()
         columns = [*key[1:], *(["slot"] if "slot" in table.dtypes else [])]
-        things[table.name] = first.select(columns), starts
+        things[table.name] = first.select(columns), starts, _ranks(first, key, starts)
     return Answers(told, begins, is_bad, things)
+
+
+def _ranks(things: pl.DataFrame, key: list[str], starts: Ints) -> Ints:
+    """Which of its scrape's things each is, when these are sorted by their keys."""
+    order = things.select(pl.arg_sort_by(key)).to_series().to_numpy()
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return place - starts[things["scrape"].to_numpy()]
 
 
 def _with_zeros(shape: Shape, labels: tuple[bytes, ...]) -> bytes:
