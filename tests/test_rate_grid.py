@@ -1,4 +1,4 @@
-"""Rates from the grid of node-days against the same, grouped and joined name by name."""
+"""Rates and regressions from the grid of node-days against the same, grouped and joined by name."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -7,8 +7,15 @@ import numpy as np
 import polars as pl
 import pytest
 
+from transforms.reliability.regression import (
+    dispersion_slope,
+    negative_binomial,
+    pearson_phi,
+    poisson,
+)
 from transforms.studies import Asked
 from transforms.studies.rates import KINDS, PERIODS, PLACES, rates, with_periods
+from transforms.studies.regress_cells import AGES, age_bands, cells_of
 from transforms.studies.scatter import scatter, strewn
 from transforms.studies.strewing import strewn as compiled
 from transforms.tables import derived as d
@@ -123,3 +130,95 @@ def test_failures_are_strewn_alike_by_the_compiled_loop() -> None:
         at = rng.random((20, 90))
         expected = 90 * exposure / exposure.sum()
         assert np.array_equal(strewn(at, reach, expected), compiled(at, reach, expected))
+
+
+def homes_of(hours: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """A row or two of the fleet for most nodes, some of which begin too late."""
+    nodes = hours.select("cluster", "node").unique().sort("cluster", "node")
+    some = [nodes.sample(fraction=share, seed=int(rng.integers(9))) for share in (0.9, 0.4)]
+    rows = [
+        one.with_columns(
+            valid_from=pl.Series(rng.integers(-100, 30, one.height)),
+            gpu_model=pl.lit(f"M{turn}"),
+            pdu=pl.Series([f"P{k % 3}" if k % 4 else None for k in range(one.height)]),
+            evidence=pl.Series(["inventory" if k % 5 else "inferred" for k in range(one.height)]),
+        )
+        for turn, one in enumerate(some)
+    ]
+    start = pl.lit(FIRST).cast(pl.Datetime("us", "UTC"))
+    told = pl.concat(rows).with_columns(valid_from=start + pl.duration(days="valid_from"), gpus=8)
+    absent = [pl.lit(None, t).alias(n) for n, t in d.FLEET.dtypes.items() if n not in told.columns]
+    told = told.with_columns(absent).select(pl.col(n).cast(t) for n, t in d.FLEET.dtypes.items())
+    return told.unique(["cluster", "node", "valid_from"]).sort("cluster", "node", "valid_from")
+
+
+def cells_plainly(hours, hits, fleet, factors) -> pl.DataFrame:
+    keys = ["day", "cluster", "node"]
+    seen = hits.group_by(keys).agg(pl.col("failures").cast(pl.Int64).sum())
+    homes = fleet.with_columns(
+        day=pl.col("valid_from").dt.date(),
+        since=pl.col("valid_from").min().over("cluster", "node").dt.date(),
+    )
+    rows = hours.filter(pl.col("ms") > 0).join(seen, on=keys, how="left").sort("day")
+    rows = rows.join_asof(
+        homes.sort("day").drop("provider", "hall", "rack"),
+        on="day",
+        by=["cluster", "node"],
+        check_sortedness=False,
+    )
+    age = (pl.col("day") - pl.col("since")).dt.total_days()
+    band = pl.sum_horizontal(age >= edge for edge in AGES)
+    known = (pl.col("evidence").cast(pl.String) == "inventory") & (age >= 0)
+    rows = rows.with_columns(
+        age=pl.when(known).then(
+            band.replace_strict(dict(enumerate(age_bands())), return_dtype=pl.String)
+        ),
+        month=pl.col("day").dt.strftime("%Y-%m"),
+        model="gpu_model",
+    )
+    by = list(dict.fromkeys(("cluster", "node", *factors)))
+    return (
+        rows.group_by(by)
+        .agg(node_days=pl.col("ms").sum() / DAY_MS, failures=pl.col("failures").fill_null(0).sum())
+        .with_columns(pl.col(factors).fill_null("not told"))
+        .sort(by)
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "factors",
+    [("model", "provider", "hall", "age"), ("month", "cluster"), ("pdu", "rack", "age", "month")],
+)
+def test_cells_of_a_regression_are_those_of_names(factors: tuple[str, ...], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    exposure = fleet_days(rng)
+    hits = hits_on(exposure, rng)
+    fleet = homes_of(exposure, rng)
+    hours = exposure.rename({"allocated_ms": "ms"})
+    asked = hours.select("day", "cluster", "node", "provider", "hall", "rack", "ms")
+    named = asked.drop(n for n in ("provider", "hall", "rack") if n not in factors)
+    found = cells_of(named, hits, fleet, factors)
+    assert found.equals(cells_plainly(asked, hits, fleet, factors))
+
+
+def test_a_regression_on_rows_told_once_is_that_on_all_of_them() -> None:
+    rng = np.random.default_rng(5)
+    kinds = np.column_stack([np.ones(6), np.arange(6) % 2, np.arange(6) // 3]).astype(float)
+    kind, node = rng.integers(0, 6, 500), rng.integers(0, 90, 500)
+    days = rng.uniform(5, 30, 500)
+    counts = rng.poisson(days * np.exp(-2 + kinds[kind, 1] / 3) * rng.gamma(2, 0.5, 90)[node])
+    names = ("rate", "vendor", "hall")
+    for fit in (poisson, negative_binomial):
+        whole = fit(counts, days, kinds[kind], names, node)
+        once = fit(counts, days, kinds, names, node, kind=kind)
+        for what in ("coefficients", "std_errors", "p", "alpha", "log_likelihood"):
+            assert getattr(once, what) == pytest.approx(getattr(whole, what), rel=1e-11), what
+        phi = [
+            pearson_phi(counts, days, kinds[kind], whole),
+            pearson_phi(counts, days, kinds, once, kind),
+        ]
+        assert phi[0] == pytest.approx(phi[1], rel=1e-12)
+    slope = dispersion_slope(counts, days * np.exp(kinds[kind] @ once.coefficients), once.alpha)
+    assert once.alpha > 0.1
+    assert abs(slope) < 1e-7

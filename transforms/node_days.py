@@ -159,6 +159,8 @@ class NodeDays:
 
     def of_rows(self, rows: pl.DataFrame) -> Ints:
         """The row of each of `rows` (day, cluster, node); -1 where there is none."""
+        if self.nodes.columns != list(ID):
+            return NodeDays.of(self.rows.select("day", *ID)).of_rows(rows)
         day = rows["day"].cast(pl.Date).to_physical().cast(pl.Int64).to_numpy()
         return self.find(self.numbers(rows), day)
 

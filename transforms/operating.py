@@ -101,16 +101,3 @@ def stood(rows: pl.DataFrame, exposure: pl.DataFrame, places: Sequence[str]) -> 
     """`rows` (day, cluster, node) with the `places` where their nodes stood that day, else null."""
     grid = NodeDays.of(exposure.select("day", *ID, *places))
     return pl.concat([rows, grid.at(grid.of_rows(rows), places)], how="horizontal")
-
-
-def on_the_day(rows: pl.DataFrame, homes: pl.DataFrame) -> pl.DataFrame:
-    """`rows` (day, cluster, node) with the latest of `homes` (day from which on, cluster, node)."""
-    if homes.select(ID).is_duplicated().any():
-        return rows.sort("day").join_asof(
-            homes.sort("day"), on="day", by=list(ID), check_sortedness=False
-        )
-    # One home a node needs no search by day.
-    found = rows.join(homes.rename({"day": "from_day"}), on=list(ID), how="left")
-    more = [name for name in homes.columns if name not in ("day", *ID)]
-    is_there = pl.col("from_day") <= pl.col("day")
-    return found.with_columns(pl.when(is_there).then(pl.col(more))).drop("from_day")

@@ -14,6 +14,7 @@ from scipy.special import digamma, gammaln
 
 STEPS = 100
 SAME = 1e-12
+NEAR = 1e-6
 
 
 @dataclass(frozen=True)
@@ -42,23 +43,32 @@ def poisson(
     names: tuple[str, ...],
     cluster: ArrayLike | None = None,
     level: float = 0.95,
+    kind: ArrayLike | None = None,
 ) -> Regression:
     """Poisson regression; `columns` (rows x names) holds the intercept where one is wanted.
 
-    Raises ValueError where columns are linearly dependent or exposure is not positive.
+    Where many counts share a row of `columns`, it need be there once: `kind` says which row each
+    count has. Raises ValueError where columns are linearly dependent or exposure is not positive.
     """
-    y, e, x = _checked(counts, exposure, columns)
-    beta = _iterate(y, e, x, 0.0)
-    return _told(y, e, x, beta, 0.0, names, cluster, level)
+    given = _Given.of(counts, exposure, columns, kind)
+    return _told(given, _iterate(given, 0.0), 0.0, names, cluster, level)
 
 
-def pearson_phi(y: np.ndarray, e: np.ndarray, x: np.ndarray, found: Regression) -> float:
+def pearson_phi(
+    y: ArrayLike,
+    e: ArrayLike,
+    x: ArrayLike,
+    found: Regression,
+    kind: ArrayLike | None = None,
+) -> float:
     """Variation about the fitted means per freedom left: 1 where counts are Poisson (R-5).
 
-    y, e, x  the counts, exposure and columns that `found` was fitted to
+    y, e, x, kind  the counts, exposure and columns that `found` was fitted to
     """
-    mean = e * np.exp(x @ found.coefficients)
-    return float(((y - mean) ** 2 / mean).sum() / max(len(y) - x.shape[1], 1))
+    given = _Given.of(y, e, x, kind)
+    mean = given.mean(found.coefficients)
+    freedom = max(len(given.y) - len(found.coefficients), 1)
+    return float(((given.y - mean) ** 2 / mean).sum() / freedom)
 
 
 def negative_binomial(
@@ -68,55 +78,84 @@ def negative_binomial(
     names: tuple[str, ...],
     cluster: ArrayLike | None = None,
     level: float = 0.95,
+    kind: ArrayLike | None = None,
 ) -> Regression:
     """Negative binomial (NB2) by maximum likelihood over coefficients and alpha together.
 
-    Falls back to Poisson (alpha 0) where the counts vary no more than Poisson's.
+    Falls back to Poisson (alpha 0) where the counts vary no more than Poisson's. `kind` as in
+    `poisson`.
     """
-    y, e, x = _checked(counts, exposure, columns)
-    beta = _iterate(y, e, x, 0.0)
+    given = _Given.of(counts, exposure, columns, kind)
+    beta = _iterate(given, 0.0)
+
+    def fitted(log_alpha: float) -> tuple[float, np.ndarray]:
+        alpha = float(np.exp(log_alpha))
+        return alpha, _iterate(given, alpha, beta)
 
     def profile(log_alpha: float) -> float:
-        alpha = float(np.exp(log_alpha))
-        return -_likelihood(y, _mean(e, x, _iterate(y, e, x, alpha, beta)), alpha)
+        alpha, mine = fitted(log_alpha)
+        return -_likelihood(given.y, given.mean(mine), alpha)
+
+    def slope(log_alpha: float) -> float:
+        alpha, mine = fitted(log_alpha)
+        return dispersion_slope(given.y, given.mean(mine), alpha)
 
     found = optimize.minimize_scalar(
-        profile, bounds=(-16, 6), method="bounded", options={"xatol": 1e-11}
+        profile, bounds=(-16, 6), method="bounded", options={"xatol": NEAR}
     )
-    alpha = float(np.exp(found.x))
-    if -found.fun <= _likelihood(y, _mean(e, x, beta), 0.0) + 1e-9:
-        return _told(y, e, x, beta, 0.0, names, cluster, level)
-    return _told(y, e, x, _iterate(y, e, x, alpha, beta), alpha, names, cluster, level)
+    if -found.fun <= _likelihood(given.y, given.mean(beta), 0.0) + 1e-9:
+        return _told(given, beta, 0.0, names, cluster, level)
+    # A likelihood is flat at its top: where its slope is nothing is known more exactly.
+    low, high = found.x - 100 * NEAR, found.x + 100 * NEAR
+    is_between = slope(low) > 0 > slope(high)
+    best = optimize.brentq(slope, low, high, xtol=SAME) if is_between else found.x
+    alpha, beta = fitted(best)
+    return _told(given, beta, alpha, names, cluster, level)
 
 
-def _checked(
-    counts: ArrayLike, exposure: ArrayLike, columns: ArrayLike
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    y, e, x = (np.asarray(v, np.float64) for v in (counts, exposure, columns))
-    if not (e > 0).all():
-        raise ValueError("every row needs exposure above 0")
-    if np.linalg.matrix_rank(x) < x.shape[1]:
-        raise ValueError("columns depend on one another: leave one level of each factor out")
-    return y, e, x
+@dataclass(frozen=True)
+class _Given:
+    """Counts with their exposure; `x` the distinct rows of columns, `kind` which of them each has."""
+
+    y: np.ndarray
+    e: np.ndarray
+    x: np.ndarray
+    kind: np.ndarray
+
+    @staticmethod
+    def of(
+        counts: ArrayLike, exposure: ArrayLike, columns: ArrayLike, kind: ArrayLike | None
+    ) -> "_Given":
+        y, e, x = (np.asarray(v, np.float64) for v in (counts, exposure, columns))
+        if not (e > 0).all():
+            raise ValueError("every row needs exposure above 0")
+        if np.linalg.matrix_rank(x) < x.shape[1]:
+            raise ValueError("columns depend on one another: leave one level of each factor out")
+        return _Given(y, e, x, np.arange(len(y)) if kind is None else np.asarray(kind))
+
+    def mean(self, beta: np.ndarray) -> np.ndarray:
+        return self.e * np.exp(np.clip(self.x @ beta, -500, 500))[self.kind]
+
+    def by_kind(self, values: np.ndarray) -> np.ndarray:
+        return np.bincount(self.kind, values, len(self.x))
+
+    def weighted(self, weight: np.ndarray) -> np.ndarray:
+        """Columns by columns, summed over rows with their weights."""
+        return self.x.T @ (self.by_kind(weight)[:, None] * self.x)
 
 
-def _mean(e: np.ndarray, x: np.ndarray, beta: np.ndarray) -> np.ndarray:
-    return e * np.exp(np.clip(x @ beta, -500, 500))
-
-
-def _iterate(
-    y: np.ndarray, e: np.ndarray, x: np.ndarray, alpha: float, start: np.ndarray | None = None
-) -> np.ndarray:
+def _iterate(given: _Given, alpha: float, start: np.ndarray | None = None) -> np.ndarray:
     """Fisher scoring; starts from the crude rate."""
+    y, x = given.y, given.x
     beta = start
     if beta is None:
-        crude = np.log(max(y.sum(), 0.5) / e.sum())
-        beta = np.linalg.lstsq(x, np.full(len(y), crude), rcond=None)[0]
+        crude = np.log(max(y.sum(), 0.5) / given.e.sum())
+        beta = np.linalg.lstsq(x, np.full(len(x), crude), rcond=None)[0]
     for _ in range(STEPS):
-        mean = _mean(e, x, beta)
-        weight = mean / (1 + alpha * mean)
-        score = x.T @ ((y - mean) / (1 + alpha * mean))
-        step = np.linalg.solve(x.T @ (weight[:, None] * x), score)
+        mean = given.mean(beta)
+        damped = 1 + alpha * mean
+        score = x.T @ given.by_kind((y - mean) / damped)
+        step = np.linalg.solve(given.weighted(mean / damped), score)
         beta = beta + np.clip(step, -5, 5)
         if np.max(np.abs(step)) < SAME:
             break
@@ -133,21 +172,18 @@ def _likelihood(y: np.ndarray, mean: np.ndarray, alpha: float) -> float:
 
 
 def _told(
-    y: np.ndarray,
-    e: np.ndarray,
-    x: np.ndarray,
+    given: _Given,
     beta: np.ndarray,
     alpha: float,
     names: tuple[str, ...],
     cluster: ArrayLike | None,
     level: float,
 ) -> Regression:
-    mean = _mean(e, x, beta)
-    weight = mean / (1 + alpha * mean)
-    bread = np.linalg.inv(x.T @ (weight[:, None] * x))
+    y, x, mean = given.y, given.x, given.mean(beta)
+    bread = np.linalg.inv(given.weighted(mean / (1 + alpha * mean)))
     group = np.arange(len(y)) if cluster is None else np.unique(cluster, return_inverse=True)[1]
     clusters = int(group.max()) + 1
-    scores = x * ((y - mean) / (1 + alpha * mean))[:, None]
+    scores = x[given.kind] * ((y - mean) / (1 + alpha * mean))[:, None]
     summed = np.zeros((clusters, x.shape[1]))
     np.add.at(summed, group, scores)
     meat = summed.T @ summed
@@ -170,7 +206,7 @@ def _told(
 
 
 def dispersion_slope(y: np.ndarray, mean: np.ndarray, alpha: float) -> float:
-    """Derivative of the NB log-likelihood by alpha: zero at its maximum (for tests)."""
+    """Derivative of the NB log-likelihood by alpha: zero at its maximum."""
     size = 1 / alpha
     by_size = digamma(y + size) - digamma(size) + np.log(size / (size + mean)) + 1
     by_size -= (y + size) / (size + mean)

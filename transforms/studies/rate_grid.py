@@ -71,7 +71,7 @@ class RateGrid:
         stands = [name for name in PLACES[1:4] if name in by]
         named = [name for name in PLACES if name in by]
         grid = NodeDays.of(hours, [*ID, *stands])
-        row = NodeDays.of(hours.select("day", *ID)).of_rows(hits)
+        row = grid.of_rows(hits)
         number = np.append(grid.number_of_row(), -1)[row]
         hits = pl.concat([hits, grid.at(row, stands)], how="horizontal") if stands else hits
         number[row < 0] = _named(hits.filter(pl.Series(row < 0)), grid.nodes)

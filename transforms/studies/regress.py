@@ -13,24 +13,29 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from transforms.operating import on_the_day
+from transforms.exposure import CLOCKS
+from transforms.fleet import ID
 from transforms.reliability.regression import (
     Regression,
     negative_binomial,
     pearson_phi,
     poisson,
 )
-from transforms.studies.base import Asked, RefusalError, Study, at_risk, counted, watched_enough
+from transforms.studies.base import (
+    Asked,
+    RefusalError,
+    Study,
+    at_risk,
+    counted,
+    node_days_of,
+    watched_enough,
+)
+from transforms.studies.regress_cells import OF_THE_FLEET, ON_THE_DAY, cells_of
 from transforms.tables import derived as d
 
-ON_THE_DAY = ("cluster", "provider", "hall", "rack")
-OF_THE_FLEET = {"model": "gpu_model", "pdu": "pdu", "leaf_switch": "leaf_switch", "cooling_loop": "cooling_loop"}  # fmt: skip
 FACTORS = (*ON_THE_DAY, *OF_THE_FLEET, "age", "month")
 USUAL = ("model", "provider", "hall", "age")
-AGES = (30, 90, 180, 365, 730)
-"""Days in the fleet at which an age band ends."""
 LAWS = ("auto", "poisson", "negative binomial")
-NOT_TOLD = "not told"
 FEWEST = 10
 """Failures below which nothing is regressed (R-9's minimum for a fit)."""
 FEW_NODES = 30
@@ -67,9 +72,15 @@ def regress(
     among all ratios (Benjamini-Hochberg). A level without a failure has no ratio: it is left out.
     """
     factors, law = _factors(asked), _law(asked)
-    risk = at_risk(exposure, asked).filter(pl.col("node_days") > 0)
-    watched_enough(risk, "the fleet")
-    cells = _cells(risk, counted(failures, asked), fleet, factors or USUAL)
+    at_risk(exposure, asked)
+    clock = pl.col(CLOCKS[asked.clock])
+    watched_enough(
+        exposure.select("wall_ms", "unobserved_ms", clock).filter(clock > 0), "the fleet"
+    )
+    tried = factors or USUAL
+    stands = [name for name in ON_THE_DAY[1:] if name in tried]
+    hours = exposure.select("day", *ID, *stands, ms=clock)
+    cells = cells_of(hours, counted(failures, asked), fleet, tried)
     if (total := int(cells["failures"].sum())) < FEWEST:
         raise RefusalError(f"{total} failures, and a regression needs {FEWEST}: ask for more days")
     if not factors:
@@ -84,8 +95,7 @@ def regress(
         for f, rows in levels.items()
     )
     told = cells.filter(~silent)
-    columns, names = _coded(told, references)
-    found, phi = _fitted(told, columns, names, law, asked.level)
+    found, phi = _fitted(told, *_coded(told, references), law, asked.level)
     return _answer(levels, references, found, phi, asked)
 
 
@@ -101,62 +111,6 @@ def _law(asked: Asked) -> str:
     if law not in LAWS:
         raise RefusalError(f"no law {law!r}: there are {', '.join(LAWS)}")
     return law
-
-
-def _cells(
-    risk: pl.DataFrame, hits: pl.DataFrame, fleet: pl.DataFrame, factors: Sequence[str]
-) -> pl.DataFrame:
-    """Failures and node-days of each node within each combination of levels."""
-    keys = ["day", "cluster", "node"]
-    seen = hits.group_by(keys).agg(pl.col("failures").cast(pl.Int64).sum())
-    days = risk.select(*keys, "node_days", *ON_THE_DAY[1:])
-    homes = fleet.select(
-        "cluster",
-        "node",
-        "evidence",
-        *{OF_THE_FLEET[f] for f in factors if f in OF_THE_FLEET},
-        day=pl.col("valid_from").dt.date(),
-        since=pl.col("valid_from").min().over("cluster", "node").dt.date(),
-    )
-    # Days and failures stand in rows of their own: all that is wanted of them are sums.
-    rows = pl.concat(
-        [days, days.drop("node_days").join(seen, on=keys)], how="diagonal"
-    ).with_columns(pl.col("node_days", "failures").fill_null(0))
-    rows = on_the_day(rows, homes)
-    age = (pl.col("day") - pl.col("since")).dt.total_days()
-    band = pl.sum_horizontal(age >= edge for edge in AGES)
-    known = (pl.col("evidence").cast(pl.String) == "inventory") & (age >= 0)
-    made = {
-        "age": pl.when(known).then(band),
-        "month": pl.col("day").dt.truncate("1mo"),
-        **{name: pl.col(column).cast(pl.Categorical) for name, column in OF_THE_FLEET.items()},
-    }
-    # Names as numbers group many times faster than texts; they are texts again once few are left.
-    by = list(dict.fromkeys(("cluster", "node", *factors)))
-    rows = rows.select(
-        *(made.get(name, pl.col(name).cast(pl.Categorical)).alias(name) for name in by),
-        "node_days",
-        "failures",
-    )
-    told = {
-        "age": pl.col("age").replace_strict(dict(enumerate(_age_bands())), return_dtype=pl.String),
-        "month": pl.col("month").dt.strftime("%Y-%m"),
-    }
-    return (
-        rows.group_by(by)
-        .agg(pl.col("node_days", "failures").sum())
-        .with_columns(told.get(name, pl.col(name)).cast(pl.String).alias(name) for name in by)
-        .with_columns(pl.col(factors).fill_null(NOT_TOLD))
-        .sort(by)
-    )
-
-
-def _age_bands() -> list[str]:
-    edges = [0, *AGES]
-    return [
-        *(f"{a} to {b - 1} days" for a, b in zip(edges, AGES, strict=False)),
-        f"{AGES[-1]} days or more",
-    ]
 
 
 def _levels(cells: pl.DataFrame, factor: str) -> pl.DataFrame:
@@ -199,8 +153,13 @@ def _references(asked: Asked, levels: dict[str, pl.DataFrame]) -> dict[str, str]
 
 def _coded(
     cells: pl.DataFrame, references: dict[str, str]
-) -> tuple[np.ndarray, tuple[tuple[str, str], ...]]:
-    """An intercept and a column of 0 and 1 per level but the reference, refused if collinear."""
+) -> tuple[np.ndarray, np.ndarray, tuple[tuple[str, str], ...]]:
+    """An intercept and a column of 0 and 1 per level but the reference, refused if collinear: a row
+    for each combination of levels, and which of them each cell has."""
+    factors = list(references)
+    kinds = cells.select(factors).unique().sort(factors).with_row_index("kind")
+    kind = cells.join(kinds, on=factors, maintain_order="left")["kind"].to_numpy()
+    cells = kinds
     parts, names = [np.ones((cells.height, 1))], [("", "")]
     for factor, reference in references.items():
         others = [level for level in sorted(cells[factor].unique()) if level != reference]
@@ -218,7 +177,7 @@ def _coded(
                 f"{factor} cannot be told from {' or '.join(with_one) or ' with '.join(told)}: "
                 "their levels go together. Leave one of them out"
             )
-    return np.concatenate(parts, axis=1), tuple(names)
+    return np.concatenate(parts, axis=1), kind, tuple(names)
 
 
 def _is_dependent(parts: Sequence[np.ndarray]) -> bool:
@@ -229,6 +188,7 @@ def _is_dependent(parts: Sequence[np.ndarray]) -> bool:
 def _fitted(
     cells: pl.DataFrame,
     columns: np.ndarray,
+    kind: np.ndarray,
     names: Sequence[tuple[str, str]],
     law: str,
     level: float,
@@ -237,11 +197,11 @@ def _fitted(
     y, e = cells["failures"].to_numpy().astype(float), cells["node_days"].to_numpy()
     node = cells.select(pl.struct("cluster", "node").rank("dense")).to_series().to_numpy()
     spelled = tuple(" ".join(name) for name in names)
-    plain = poisson(y, e, columns, spelled, node, level)
-    phi = pearson_phi(y, e, columns, plain)
+    plain = poisson(y, e, columns, spelled, node, level, kind)
+    phi = pearson_phi(y, e, columns, plain, kind)
     found = plain
     if law != "poisson":
-        wide = negative_binomial(y, e, columns, spelled, node, level)
+        wide = negative_binomial(y, e, columns, spelled, node, level, kind)
         gain = 2 * (wide.log_likelihood - plain.log_likelihood)
         # alpha = 0 lies on the edge of what can be: half of the null's gains are 0
         if law != "auto" or stats.chi2.sf(max(gain, 0.0), 1) / 2 < 0.01:
@@ -296,4 +256,5 @@ STUDY = Study(
     title="Rate ratios by model, provider, hall and age, each adjusted for all the others",
     reads=(d.FAILURES, d.EXPOSURE, d.FLEET),
     by=regress,
+    columns=lambda asked: node_days_of(asked, *ON_THE_DAY, "wall_ms", "unobserved_ms"),
 )
