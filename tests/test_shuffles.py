@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from transforms.reliability import shuffle_counts, shuffles
 from transforms.reliability.shuffle_counts import (
@@ -132,3 +133,19 @@ def test_the_cheapest_way_is_taken(monkeypatch, size, racks, failed, way):
     at = np.arange(failed, dtype=float)
     failures = Failures.of(np.arange(failed) % size, at, 3.0 if failed < 1e6 else 120.0)
     assert shuffle_counts.counter(seats, failures, 2000) == way.__name__
+
+
+def test_compiled_shuffles_place_nodes_as_plain_ones_do(monkeypatch):
+    seats = Seats(np.arange(90) // 7, np.arange(90) * 7 % 4)
+    plain = placements(seats, np.random.default_rng(6), 40)
+    monkeypatch.setattr(shuffles, "FEW_PLACES", 0)
+    swept = placements(seats, np.random.default_rng(6), 40)
+    assert swept.dtype == plain.dtype == np.int32
+    assert (swept == plain).all()
+
+
+def test_every_order_of_a_stratum_is_as_likely():
+    placed = placements(Seats(np.arange(4), np.zeros(4, int)), np.random.default_rng(7), 24_000)
+    told = np.unique(placed, axis=0, return_counts=True)[1]
+    assert len(told) == 24
+    assert stats.chisquare(told).pvalue > 0.001

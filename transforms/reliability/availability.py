@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from transforms.reliability.draws import below, seed_of, upper_halves
+
 
 @dataclass(frozen=True)
 class Readings:
@@ -114,21 +116,11 @@ def bootstrap_limits(
     return float(low), float(high)
 
 
-def seed_of(rng: np.random.Generator) -> int:
-    return int(rng.integers(0, 1 << 63))
-
-
 def redrawn(pairs: np.ndarray, draws: int, seed: int) -> np.ndarray:
     """Sums of as many rows as there are, drawn again with replacement: draws by columns.
 
-    The twin of `redraw_sweep.redrawn`, which draws the same rows (splitmix64, Steele 2014).
+    The twin of `redraw_sweep.redrawn`, which draws the same rows (`draws`).
     """
     nodes = len(pairs)
-    with np.errstate(over="ignore"):
-        step = np.arange(1, draws * nodes + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        z = np.uint64(seed) + step
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    top = (z ^ (z >> np.uint64(31))) >> np.uint64(32)
-    row = ((top * np.uint64(nodes)) >> np.uint64(32)).astype(np.int64)
+    row = below(upper_halves(seed, draws * nodes), nodes)
     return pairs[row].reshape(draws, nodes, 2).sum(axis=1)

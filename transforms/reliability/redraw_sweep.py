@@ -9,6 +9,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from transforms.reliability.draws import FIRST, GOLDEN, SECOND
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -22,12 +24,12 @@ def redrawn(pairs: Floats, draws: int, seed: int) -> Floats:
     nodes = len(pairs)
     sums = np.empty((draws, 2))
     for d in numba.prange(draws):
-        z0 = np.uint64(seed) + np.uint64(d) * np.uint64(nodes) * np.uint64(0x9E3779B97F4A7C15)
+        z0 = np.uint64(seed) + np.uint64(d) * np.uint64(nodes) * np.uint64(GOLDEN)
         good, bad = 0.0, 0.0
         for _ in range(nodes):
-            z0 += np.uint64(0x9E3779B97F4A7C15)
-            z = (z0 ^ (z0 >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            z0 += np.uint64(GOLDEN)
+            z = (z0 ^ (z0 >> np.uint64(30))) * np.uint64(FIRST)
+            z = (z ^ (z >> np.uint64(27))) * np.uint64(SECOND)
             top = (z ^ (z >> np.uint64(31))) >> np.uint64(32)
             row = np.int64((top * np.uint64(nodes)) >> np.uint64(32))
             good += pairs[row, 0]

@@ -68,7 +68,8 @@ class Failures:
 
     @staticmethod
     def of(node: Ints, at: np.ndarray, gap: float) -> "Failures":
-        order = np.lexsort((node, at))
+        is_later = (at[1:] > at[:-1]) | ((at[1:] == at[:-1]) & (node[1:] >= node[:-1]))
+        order = np.arange(len(at)) if is_later.all() else np.lexsort((node, at))
         t = at[order]
         return Failures(node[order], np.searchsorted(t, t - gap, "left"), order)
 

@@ -7,10 +7,31 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from transforms.reliability.draws import FIRST, GOLDEN, SECOND
+
 Ints = npt.NDArray[np.int64]
 Placed = npt.NDArray[np.int32]
 ABREAST = 16
 BYTES_ABREAST = 128
+
+
+@numba.njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+def in_turn(homes: Placed, first: Ints, draws: int, seed: int) -> Placed:
+    """`homes` shuffled in every draw, draws by nodes; see `shuffles.in_turn`, which draws alike."""
+    nodes = len(homes)
+    placed = np.empty((draws, nodes), np.int32)
+    for d in numba.prange(draws):
+        row = placed[d]
+        row[:] = homes
+        z0 = np.uint64(seed) + np.uint64(d) * np.uint64(nodes) * np.uint64(GOLDEN)
+        for k in range(nodes - 1, -1, -1):
+            z0 += np.uint64(GOLDEN)
+            z = (z0 ^ (z0 >> np.uint64(30))) * np.uint64(FIRST)
+            z = (z ^ (z >> np.uint64(27))) * np.uint64(SECOND)
+            top = (z ^ (z >> np.uint64(31))) >> np.uint64(32)
+            other = first[k] + np.int64((top * np.uint64(k - first[k] + 1)) >> np.uint64(32))
+            row[k], row[other] = row[other], row[k]
+    return placed
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

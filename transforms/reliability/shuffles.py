@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaln
 
+from transforms.reliability.draws import below, seed_of, upper_halves
 from transforms.reliability.shuffle_counts import Failures, Ints, Seats, counter
 
 BLOCK = 200
@@ -19,6 +20,8 @@ ENOUGH = 40
 """Draws as strange as the data after which it is dull for certain."""
 ENOUGH_OF_ONE = 20
 """The same of a single domain, whose p is judged among hundreds."""
+FEW_PLACES = 500_000
+"""Nodes placed in all draws up to which no compiled code is worth its loading."""
 FEW_NEAR = 2_000_000
 """Near pairs up to which no compiled code is worth its loading."""
 
@@ -95,12 +98,36 @@ def shuffled(
 
 
 def placements(seats: Seats, rng: np.random.Generator, draws: int) -> Ints:
-    """The domain of each node (columns) in each draw (rows), shuffled within strata; int32."""
-    placed = np.empty((draws, len(seats.home)), np.int32)
+    """The domain of each node (columns) in each draw (rows), shuffled within strata; int32.
+
+    A draw's strata are shuffled one after the other as Fisher and Yates did, from the last node
+    on.
+    """
     order = np.argsort(seats.stratum, kind="stable")
-    for members in np.split(order, np.flatnonzero(np.diff(seats.stratum[order])) + 1):
-        own = np.tile(seats.home[members].astype(np.int32), (draws, 1))
-        placed[:, members] = rng.permuted(own, axis=1)
+    size = np.bincount(seats.stratum)
+    first = np.repeat(np.cumsum(size) - size, size)
+    homes = seats.home[order].astype(np.int32)
+    seed = seed_of(rng)
+    if len(homes) * draws <= FEW_PLACES:
+        placed = in_turn(homes, first, draws, seed)
+    else:
+        from transforms.reliability import shuffle_sweep as swept  # compiled code
+
+        placed = swept.in_turn(homes, first, draws, seed)
+    back = np.argsort(order)
+    return placed if (back == order).all() else placed[:, back]
+
+
+def in_turn(homes: Ints, first: Ints, draws: int, seed: int) -> Ints:
+    """`homes` shuffled in every draw (rows); from the last on, node k changes places with one of
+    those from `first[k]` to itself. The twin of `shuffle_sweep.in_turn`."""
+    nodes = len(homes)
+    placed = np.tile(homes, (draws, 1))
+    halves = upper_halves(seed, draws * nodes).reshape(draws, nodes)
+    row = np.arange(draws)
+    for k in range(nodes - 1, -1, -1):
+        other = first[k] + below(halves[:, nodes - 1 - k], k - first[k] + 1)
+        placed[row, k], placed[row, other] = placed[row, other], placed[row, k]
     return placed
 
 

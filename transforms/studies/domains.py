@@ -14,7 +14,7 @@ and nodes that were not there together cannot have failed together.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import polars as pl
@@ -92,11 +92,11 @@ def domains(
             "whether any fail together cannot be told from fewer than 2"
         )
     rng = np.random.default_rng(asked.seed)
-    found = [
-        one
-        for kind in KINDS
-        if (one := _Kind.of(kind, risk, failed, gap_s, draws, asked.level, rng)) is not None
-    ]
+    failed, found = failed.sort("at", "seat"), list["_Kind"]()
+    for kind in KINDS:
+        if (one := _Kind.of(kind, risk, failed, gap_s, asked.level)) is not None:
+            one.shuffle(found, draws, rng)
+            found.append(one)
     if not found:
         raise RefusalError(
             f"the fleet names no {', '.join(KINDS)} that holds two nodes: give an inventory"
@@ -141,9 +141,12 @@ class _Kind:
         self.span = float(seats["node_days"].mean())  # type: ignore[arg-type]
         self.node = failed["number"].to_numpy()
         self.at = failed["at"].dt.epoch("us").to_numpy() / 1e6
-        self.classes = failed["class"].to_numpy()
+        self.classes = failed["class"].unique().sort().to_list()
+        klass = failed["class"].replace_strict(self.classes, range(len(self.classes)))
+        self.klass = klass.to_numpy()
         self.failures = np.bincount(self.home[self.node], minlength=len(self.size))
         self.is_tried = self.size > 1
+        self.bursts = d4.bursts(self.home[self.node], self.node, self.at, BURST_S)
         self.seen: CoFailure
 
     @staticmethod
@@ -152,9 +155,7 @@ class _Kind:
         risk: pl.DataFrame,
         failed: pl.DataFrame,
         gap_s: float,
-        draws: int,
         level: float,
-        rng: np.random.Generator,
     ) -> "_Kind | None":
         """None where the fleet names no domain of this kind with two nodes."""
         alike = ["cluster", "gpu_model", *(["hall"] if kind != "hall" else []), "came", "left"]
@@ -169,10 +170,16 @@ class _Kind:
         )
         if seats.is_empty() or seats["home"].n_unique() == seats.height:
             return None
-        mine = failed.join(seats.select("seat", "number"), on="seat")
-        one = _Kind(kind, seats, mine, gap_s, level)
-        one.seen = shuffled(one.home, one.node, one.at, gap_s, rng, one.stratum, draws)
-        return one
+        mine = failed.join(seats.select("seat", "number"), on="seat", maintain_order="left")
+        return _Kind(kind, seats, mine, gap_s, level)
+
+    def shuffle(self, others: Sequence["_Kind"], draws: int, rng: np.random.Generator) -> None:
+        """Kinds that part the fleet alike (a rack that is one NVLink domain) share their draws."""
+        for other in others:
+            if all(np.array_equal(getattr(self, n), getattr(other, n)) for n in ("home", "stratum", "node", "at")):  # fmt: skip
+                self.seen = other.seen
+                return
+        self.seen = shuffled(self.home, self.node, self.at, self.gap_s, rng, self.stratum, draws)
 
     @property
     def can_be_told(self) -> bool:
@@ -184,7 +191,7 @@ class _Kind:
         yield self._whole(stands_out, kinds)
         prior = fit(self.failures, self.days) if named.any() else None
         level = self.level
-        burst, width = d4.bursts(self.home[self.node], self.node, self.at, BURST_S)
+        burst, width = self.bursts
         for k in np.flatnonzero(named):
             sizes = width[(burst == k) & (width >= BURST_NODES)]
             count, days = int(self.failures[k]), float(self.days[k])
@@ -201,16 +208,18 @@ class _Kind:
                 "tried": tried,
                 "verdict": "evidence that its nodes fail together",
             }
-        for klass in sorted(set(self.classes)) if self.can_be_told else ():
-            is_its = self.classes == klass
+        seen, counts = self.seen, np.bincount(self.klass)
+        betas = (np.bincount(self.klass, by) / counts for by in (seen.is_dependent, seen.usual_dependence))  # fmt: skip
+        each = zip(self.classes, counts.tolist(), *betas, strict=True)
+        for klass, count, beta, usual in each if self.can_be_told else ():
             yield {
                 "kind": self.kind,
                 "what": "class",
                 "name": klass,
-                "failures": int(is_its.sum()),
+                "failures": count,
                 "node_days": float(self.days.sum()),
-                "beta": float(self.seen.is_dependent[is_its].mean()),
-                "usual_beta": float(self.seen.usual_dependence[is_its].mean()),
+                "beta": float(beta),
+                "usual_beta": float(usual),
             }
 
     def _whole(self, stands_out: bool, kinds: int) -> dict:
@@ -223,7 +232,7 @@ class _Kind:
                 for m, how_many in zip(*np.unique(self.size, return_counts=True), strict=True)
             )
         )
-        _, sizes = d4.bursts(self.home[self.node], self.node, self.at, BURST_S)
+        _, sizes = self.bursts
         scatter = scatter_of(self.failures, self.days, np.random.default_rng(1))
         enough = count >= FEWEST_FOR_PHI and not math.isnan(scatter.phi)
         if not self.can_be_told:
