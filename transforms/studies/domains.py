@@ -208,18 +208,16 @@ class _Kind:
                 "tried": tried,
                 "verdict": "evidence that its nodes fail together",
             }
-        seen, counts = self.seen, np.bincount(self.klass)
-        betas = (np.bincount(self.klass, by) / counts for by in (seen.is_dependent, seen.usual_dependence))  # fmt: skip
-        each = zip(self.classes, counts.tolist(), *betas, strict=True)
-        for klass, count, beta, usual in each if self.can_be_told else ():
+        for number, klass in enumerate(self.classes if self.can_be_told else ()):
+            is_its = self.klass == number
             yield {
                 "kind": self.kind,
                 "what": "class",
                 "name": klass,
-                "failures": count,
+                "failures": int(is_its.sum()),
                 "node_days": float(self.days.sum()),
-                "beta": float(beta),
-                "usual_beta": float(usual),
+                "beta": float(self.seen.is_dependent[is_its].mean()),
+                "usual_beta": float(self.seen.usual_dependence[is_its].mean()),
             }
 
     def _whole(self, stands_out: bool, kinds: int) -> dict:
