@@ -16,7 +16,7 @@ import polars as pl
 
 from transforms.fleet import ID
 from transforms.lives import LABELS, MOMENT, Watched
-from transforms.operating import operated, operation
+from transforms.operating import operated_by_node
 
 KINDS = ("class", "component")
 
@@ -54,17 +54,13 @@ def node_gaps(
     watched: Watched, risk: pl.DataFrame, kinds: Sequence[str], until: datetime
 ) -> pl.DataFrame:
     """Between failures of each node, on its own exposure: `risk` holds node_days of the clock."""
-    days = operation(risk, ID)
     labels = watched.units.unique(ID, keep="first", maintain_order=True).select(
         *ID, *LABELS[1:], "is_dated"
     )
-    hits = (
-        operated(watched.hits, days, ID, until)
-        .join(labels, on=ID, how="left", maintain_order="left")
-        .join(risk.group_by(ID).agg(total=pl.col("node_days").sum()), on=ID, how="left")
-        .drop_nulls("operated")
+    hits = operated_by_node(watched.hits, risk, until).join(
+        labels, on=ID, how="left", maintain_order="left"
     )
-    return _gaps(hits, ID, kinds)
+    return _gaps(hits.drop_nulls("operated"), ID, kinds)
 
 
 def repair_spells(

@@ -7,6 +7,7 @@ operated, whatever the calendar says, failures of a steady fleet come evenly.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import numpy as np
 import polars as pl
 
 from transforms.fleet import ID
@@ -62,16 +63,34 @@ def operated(events: pl.DataFrame, days: pl.DataFrame, units: Sequence[str], unt
     keys = [*units, "day"]
     events = events.with_columns(day=pl.col("at").dt.date())
     days = days.join(events.select(keys), on=keys, how="semi", nulls_equal=True)
+    told = events.join(days, on=keys, how="left", nulls_equal=True)
+    return told.with_columns(operated=_gone(until)).drop("node_days", "before")
+
+
+def operated_by_node(events: pl.DataFrame, risk: pl.DataFrame, until: datetime) -> pl.DataFrame:
+    """`operated` where each node is a unit, and `total`, the node-days of each in all.
+
+    `risk` holds node_days on the clock asked for.
+    """
+    grid = NodeDays.of(risk.select("day", *ID, "node_days"))
+    days = grid.rows["node_days"].to_numpy()
+    events = events.with_columns(day=pl.col("at").dt.date())
+    number = grid.numbers(events)
+    row = grid.of_rows(events)
+    is_there, is_known = row >= 0, number >= 0
+    told = events.with_columns(
+        pl.Series("node_days", np.where(is_there, days[row], np.nan)),
+        pl.Series("before", np.where(is_there, grid.before(days)[row], np.nan)),
+        pl.Series("total", np.where(is_known, grid.sums(days)[number], np.nan)),
+    ).with_columns(pl.col("node_days", "before", "total").fill_nan(None))
+    return told.with_columns(operated=_gone(until)).drop("node_days", "before")
+
+
+def _gone(until: datetime) -> pl.Expr:
     left_us = (pl.lit(until) - MIDNIGHT).dt.total_microseconds().clip(1, DAY_US)
     gone_us = (pl.col("at") - MIDNIGHT).dt.total_microseconds() + 0.5
-    return (
-        events.join(days, on=keys, how="left", nulls_equal=True)
-        .with_columns(
-            operated=pl.when(pl.col("node_days") > 0).then(
-                pl.col("before") + pl.col("node_days") * (gone_us / left_us).clip(0, 1)
-            )
-        )
-        .drop("node_days", "before")
+    return pl.when(pl.col("node_days") > 0).then(
+        pl.col("before") + pl.col("node_days") * (gone_us / left_us).clip(0, 1)
     )
 
 

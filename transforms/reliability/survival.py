@@ -124,20 +124,21 @@ def log_rank(
     """Do groups end at one hazard? Chi-square, its degrees of freedom, and p."""
     left, ends, kinds = np.asarray(exits, float), np.asarray(is_end, bool), np.asarray(group)
     joined = np.zeros_like(left) if entries is None else np.asarray(entries, np.float64)
-    names = np.unique(kinds)
-    times, ended = np.unique(left[ends], return_counts=True)
-
-    def over(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        risk = np.searchsorted(np.sort(joined[chosen]), times, "left") - np.searchsorted(
-            np.sort(left[chosen]), times, "left"
-        )
-        mine = np.sort(left[chosen & ends])
-        return risk, np.searchsorted(mine, times, "right") - np.searchsorted(mine, times, "left")
-
+    names, kind = np.unique(kinds, return_inverse=True)
+    order = np.argsort(left)
+    left, ends, joined, kind = left[order], ends[order], joined[order], kind[order]
+    ended_at = left[ends]
+    first = np.flatnonzero(np.diff(ended_at, prepend=np.nan) != 0)
+    times, ended = ended_at[first], np.diff(first, append=len(ended_at))
+    # A unit is at risk from the first time behind its entry up to its exit.
+    enter, leave = (np.searchsorted(times, edge, "right") for edge in (joined, left))
     risk = np.zeros((len(names), len(times)))
     seen = np.zeros_like(risk)
-    for row, name in enumerate(names):
-        risk[row], seen[row] = over(kinds == name)
+    for row in range(len(names)):
+        mine = kind == row
+        came, went = (np.bincount(k[mine], minlength=len(times) + 1) for k in (enter, leave))
+        risk[row] = np.cumsum(came - went)[:-1]
+        seen[row] = np.bincount(leave[mine & ends] - 1, minlength=len(times))
     whole = risk.sum(axis=0)
     share = risk / whole
     excess = (seen - share * ended).sum(axis=1)

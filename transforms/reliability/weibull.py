@@ -51,16 +51,18 @@ class _Profile:
     def __init__(self, exits: np.ndarray, ends: np.ndarray, entries: np.ndarray) -> None:
         self.unit = float(exits.max())
         self.count = int(ends.sum())
-        with np.errstate(divide="ignore"):
-            self.exits, self.entries = np.log(exits / self.unit), np.log(entries / self.unit)
-        self.logs = float(self.exits[ends].sum())
+        late = entries > 0  # the others lived from age 0 on
+        exits = np.log(exits / self.unit)
+        self.logs = float(exits[ends].sum())
+        self.whole, self.exits = exits[~late], exits[late]
+        self.entries = np.log(entries[late] / self.unit)
 
     def _sums(self, shape: float) -> tuple[float, float]:
         """Sum of age ** shape lived under watch, and of it times log age."""
-        gone, before = np.exp(shape * self.exits), np.exp(shape * self.entries)
-        young = np.where(before > 0, self.entries, 0.0)
-        old = np.where(gone > 0, self.exits, 0.0)
-        return float((gone - before).sum()), float((gone * old - before * young).sum())
+        lived, gone, before = (np.exp(shape * v) for v in (self.whole, self.exits, self.entries))
+        weighted = float((lived * self.whole).sum())
+        weighted += float((gone * self.exits - before * self.entries).sum())
+        return float(lived.sum()) + float((gone - before).sum()), weighted
 
     def value(self, shape: float) -> float:
         lived, _ = self._sums(shape)

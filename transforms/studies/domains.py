@@ -208,8 +208,8 @@ class _Kind:
                 "tried": tried,
                 "verdict": "evidence that its nodes fail together",
             }
-        for number, klass in enumerate(self.classes if self.can_be_told else ()):
-            is_its = self.klass == number
+        for code, klass in enumerate(self.classes if self.can_be_told else ()):
+            is_its = self.klass == code
             yield {
                 "kind": self.kind,
                 "what": "class",
