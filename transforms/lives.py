@@ -10,6 +10,7 @@ Where nobody knows since when, age 0 is the first day of the records.
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
 import polars as pl
 
 from transforms.catalogue import classify_reasons
@@ -89,13 +90,11 @@ def nodes_watched(
         "is_silent",
         "is_dated",
     )
-    hits = (
-        events.join(lives.select("unit", *ID, "born", "entry_at", "exit_at"), on=ID)
-        .filter(pl.col("at").is_between("entry_at", "exit_at"))
-        .sort("unit", "at")
-        .unique(["incident"], keep="first", maintain_order=True)
-        .with_columns(age=_days("at", "born"))
-    )
+    found = events.join(lives.select("unit", *ID, "born", "entry_at", "exit_at"), on=ID)
+    hits = found.filter(pl.col("at").is_between("entry_at", "exit_at"))
+    if lives.select(ID).is_duplicated().any():  # one life may end as the next begins
+        hits = hits.sort("unit", "at").unique(["incident"], keep="first", maintain_order=True)
+    hits = hits.with_columns(age=_days("at", "born"))
     return _watched(units, hits, events.height)
 
 
@@ -183,15 +182,19 @@ def _left(lives: pl.DataFrame, until: datetime) -> pl.DataFrame:
 
 
 def _watched(units: pl.DataFrame, hits: pl.DataFrame, events: int) -> Watched:
-    found = hits.select("unit", "age", "at", *ID, "class", "component").sort("unit", "at")
+    units = units.sort("unit")  # whose numbers count from 0
+    order = np.lexsort((hits["at"].to_physical().to_numpy(), hits["unit"].to_numpy()))
+    found = hits.select("unit", "age", "at", *ID, "class", "component")[order]
+    unit, entry = found["unit"].to_numpy(), units["entry"].to_numpy()
     # Whoever enters is at risk right behind its entry: no failure stands on the edge itself.
-    edges = found.join(units.select("unit", "entry", "exit"), on="unit", maintain_order="left")
-    found = edges.with_columns(pl.max_horizontal("age", pl.col("entry") + MOMENT).alias("age"))
-    units = units.join(found.group_by("unit").agg(last=pl.col("age").max()), on="unit", how="left")
-    units = units.with_columns(
-        exit=pl.max_horizontal("exit", "last", pl.col("entry") + MOMENT)
-    ).drop("last")
-    return Watched(units.sort("unit"), found.drop("entry", "exit"), events - found.height)
+    age = np.maximum(found["age"].to_numpy(), entry[unit] + MOMENT)
+    last = np.maximum(units["exit"].to_numpy(), entry + MOMENT)
+    np.maximum.at(last, unit, age)
+    return Watched(
+        units.with_columns(exit=pl.Series(last)),
+        found.with_columns(age=pl.Series(age)),
+        events - found.height,
+    )
 
 
 def _days(late: str | pl.Expr, early: str | pl.Expr) -> pl.Expr:

@@ -95,12 +95,16 @@ def _gone(until: datetime) -> pl.Expr:
 
 
 def instants(
-    incidents: pl.DataFrame, exposure: pl.DataFrame, definition: str, klass: str | None
+    incidents: pl.DataFrame,
+    exposure: pl.DataFrame,
+    definition: str,
+    klass: str | None,
+    places: Sequence[str] = (),
 ) -> pl.DataFrame:
-    """Failures one by one, with the places where their nodes stood that day.
+    """Failures one by one, with the `places` where their nodes stood that day.
 
-    Columns at, cluster, node, device, gpus, class, component, incident, provider, hall, rack; the
-    places are null where the node had no exposure that day.
+    Columns day, at, cluster, node, device, gpus, class, component, incident and `places`, which
+    are null where the node had no exposure that day.
     """
     from transforms.fleet import place
 
@@ -113,7 +117,7 @@ def instants(
     rows = rows.select(
         "day", pl.col("began").alias("at"), *ID, "device", "gpus", "class", "component", "incident"
     )
-    return stood(rows, exposure, ("provider", "hall", "rack"))
+    return stood(rows, exposure, places) if places else rows
 
 
 def stood(rows: pl.DataFrame, exposure: pl.DataFrame, places: Sequence[str]) -> pl.DataFrame:

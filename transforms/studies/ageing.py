@@ -10,12 +10,14 @@ import math
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from transforms.comparison import rate_ratio
 from transforms.fleet import ID
 from transforms.lives import ALWAYS
 from transforms.mtbf import ALL
+from transforms.node_days import NodeDays
 from transforms.operating import instants
 from transforms.reliability import trends
 from transforms.reliability.dispersion import rate_limits
@@ -23,8 +25,12 @@ from transforms.studies.base import Asked, RefusalError, Study, at_risk
 from transforms.studies.rates import FEWEST_FOR_PHI, scatter_of
 from transforms.tables import derived as d
 
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
 WEEKS = (0, 1, 2, 4, 8, 13, 26, 39, 52, 78, 104, 156, 208)
 """Where the bands begin."""
+NEVER = np.iinfo(np.int64).max // 2
 ANSWER = {
     "what": pl.String,
     "weeks_from": pl.Float64,
@@ -56,8 +62,8 @@ def ageing(
     early, late = (_weeks(asked, *edge) for edge in (("early", 4.0), ("late", 52.0)))
     if early >= late:
         raise RefusalError(f"no plateau lies between {early:g} and {late:g} weeks")
-    cells, unknown = _by_age(asked, incidents, exposure, fleet)
     edges = sorted({*WEEKS, early, late, math.inf})
+    cells, ages, unknown = _by_age(asked, incidents, exposure, fleet, np.array(edges[:-1]))
     rows = [
         ("per 1000 node-days", lo, hi, *_rate(_between(cells, lo, hi), asked), None)
         for lo, hi in pairwise(edges)
@@ -67,7 +73,7 @@ def ageing(
         _between(cells, lo, hi) for lo, hi in ((0.0, early), (early, late), (late, math.inf))
     )
     above_early = _above("early over plateau", young, flat, (0.0, early), asked)
-    steady = _steady(flat, early, late, asked)
+    steady = _steady(flat, _between(ages, early, late), early, late, asked)
     above_late = _above("late over plateau", old, flat, (late, None), asked)
     facts = [above_early, steady, above_late]
     said = [fact[-1] for fact in facts]
@@ -102,61 +108,87 @@ def _weeks(asked: Asked, name: str, default: float) -> float:
 
 
 def _by_age(
-    asked: Asked, incidents: pl.DataFrame, exposure: pl.DataFrame, fleet: pl.DataFrame
-) -> tuple[pl.DataFrame, float]:
-    """Per `unit` (node) and day of age: age_days, node_days, failures; and node-days of unknown age.
+    asked: Asked,
+    incidents: pl.DataFrame,
+    exposure: pl.DataFrame,
+    fleet: pl.DataFrame,
+    edges: Floats,
+) -> tuple[pl.DataFrame, pl.DataFrame, float]:
+    """Node-days and failures by node and band of ages, and by age; node-days of unknown age.
 
-    Days and failures stand in rows of their own: every use adds them up.
+    Columns: unit (a node's number), age_days (of a band: that from which it runs), node_days,
+    failures. Bands begin at the weeks of `edges`.
     """
-    served = at_risk(exposure, asked).filter(pl.col("node_days") > 0)
-    served = served.select("day", *ID, "node_days")
+    risk = at_risk(exposure, asked).select("day", *ID, "node_days")
     klass = None if asked.klass == ALL else asked.klass
-    events = instants(incidents, exposure, asked.definition, klass)
+    events = instants(incidents, risk, asked.definition, klass)
     if klass and events.is_empty():
         raise RefusalError(f"no failure of class {klass!r} counts in the days asked")
-    seen = events.group_by("day", *ID).agg(failures=pl.len().cast(pl.Int64))
-    hits = served.drop("node_days").join(seen, on=["day", *ID])
-    born = _born(fleet)
-    days, failed = (_aged(rows, born) for rows in (served, hits))
-    unknown = float(days.filter(pl.col("age_days").is_null())["node_days"].sum())
-    cells = pl.concat([days, failed], how="diagonal").filter(pl.col("age_days").is_not_null())
-    if cells.is_empty():
+    grid = NodeDays.of(risk)
+    days, age, unit = grid.rows["node_days"].to_numpy(), ages_of(grid, fleet), grid.number_of_row()
+    row = grid.of_rows(events)
+    row = row[row >= 0]
+    failed = row[(days[row] > 0) & (age[row] >= 0)]
+    oldest = int(age.max(initial=-1))
+    if oldest < 0 or not days[age >= 0].any():
         raise RefusalError("no node's age is known: give an inventory with valid_from")
-    return cells.with_columns(pl.col("node_days", "failures").fill_null(0)), unknown
+    # The last place is that of unknown ages, which Python calls -1.
+    band = np.append(np.searchsorted(7 * edges, np.arange(oldest + 1), "right") - 1, len(edges))
+    cell = unit * (len(edges) + 1) + band[age]
+    size = grid.nodes.height * (len(edges) + 1)
+    by_band = _counted(cell, days, failed, size).with_columns(
+        unit=pl.int_range(size) // (len(edges) + 1),
+        age_days=pl.Series(np.tile(np.append(7 * edges, np.nan), grid.nodes.height)),
+    )
+    by_age = _counted(age % (oldest + 2), days, failed, oldest + 2).with_columns(
+        age_days=pl.int_range(oldest + 2)
+    )
+    unknown = by_age["node_days"][-1]
+    is_lived = (pl.col("node_days") > 0) & ~pl.col("age_days").cast(pl.Float64).is_nan()
+    return by_band.filter(is_lived), by_age[:-1].filter(is_lived), unknown
 
 
-def _born(fleet: pl.DataFrame) -> pl.DataFrame:
-    """One row per node and life: unit (a number per node), born_on, is_dated, lives of the node."""
+def _counted(place: Ints, days: Floats, failed: Ints, size: int) -> pl.DataFrame:
+    """Node-days and failures at each of `size` places; `place` is told by row."""
+    return pl.DataFrame(
+        {
+            "node_days": np.bincount(place, days, minlength=size),
+            "failures": np.bincount(place[failed], minlength=size),
+        }
+    )
+
+
+def ages_of(grid: NodeDays, fleet: pl.DataFrame) -> Ints:
+    """By row, the age of its node in whole days; -1 where nobody knows.
+
+    A new life begins where the inventory has a gap; of two the one that began last by that day.
+    """
     is_new = (pl.col("valid_from") > pl.col("valid_to").shift(1)).over(ID).fill_null(True)
-    return (
+    lives = (
         fleet.sort(*ID, "valid_from")
         .with_columns(is_new=is_new)
         .filter("is_new")
         .select(
             *ID,
-            born_on=pl.col("valid_from").dt.date(),
+            born_on=pl.col("valid_from").dt.date().to_physical(),
             is_dated=pl.col("valid_from") > ALWAYS,
-            lives=pl.len().over(ID),
-            unit=pl.struct(ID).rank("dense"),
+            turn=pl.int_range(pl.len()).over(ID),
         )
     )
-
-
-def _aged(rows: pl.DataFrame, born: pl.DataFrame) -> pl.DataFrame:
-    """`rows` (day, node) with `unit` and `age_days` in place of them; null where nobody knows."""
-    once, again = (born.filter(pl.col("lives") == 1), born.filter(pl.col("lives") > 1))
-    settled = rows.join(once, on=ID, how="left")
-    if again.height:
-        settled = rows.join(again, on=ID, how="anti").join(once, on=ID, how="left")
-        reborn = rows.join(again, on=ID, how="semi").sort("day").join_asof(
-            again.with_columns(day="born_on").sort("day"), on="day", by=list(ID), check_sortedness=False
-        )  # fmt: skip
-        settled = pl.concat([settled, reborn.select(settled.columns)])
-    is_known = pl.col("is_dated") & (pl.col("born_on") <= pl.col("day"))
-    age = (pl.col("day") - pl.col("born_on")).dt.total_days()
-    return settled.with_columns(age_days=pl.when(is_known).then(age)).drop(
-        "day", *ID, "born_on", "is_dated", "lives"
-    )
+    age = np.full(grid.rows.height, -1, np.int64)
+    for own in lives.partition_by("turn", maintain_order=True):
+        born, is_dated = np.full(grid.nodes.height, NEVER), np.zeros(grid.nodes.height, bool)
+        number = grid.numbers(own)
+        is_here = number >= 0
+        born[number[is_here]] = own["born_on"].to_numpy()[is_here]
+        is_dated[number[is_here]] = own["is_dated"].to_numpy()[is_here]
+        for one in grid.stretches:
+            came, mine = born[one.nodes], one.grid(age)
+            some = slice(None) if (came < NEVER).all() else np.flatnonzero(came < NEVER)
+            grown = one.days[:, None] - came[some]
+            told = np.where(is_dated[one.nodes[some]], grown, -1)
+            mine[:, some] = np.where(grown >= 0, told, mine[:, some])
+    return age
 
 
 def _between(cells: pl.DataFrame, lo: float, hi: float) -> pl.DataFrame:
@@ -214,7 +246,9 @@ def _above(
     return (what, *weeks, r, days, found.ratio, low, high, found.p, phi, assumption, verdict)
 
 
-def _steady(cells: pl.DataFrame, early: float, late: float, asked: Asked) -> tuple:
+def _steady(
+    cells: pl.DataFrame, ages: pl.DataFrame, early: float, late: float, asked: Asked
+) -> tuple:
     """Trend of the plateau's failures over the node-days spent at each age, the younger first."""
     what, (r, days) = "growth slope of the plateau", _total(cells)
     if not days:
@@ -222,7 +256,6 @@ def _steady(cells: pl.DataFrame, early: float, late: float, asked: Asked) -> tup
     if r < trends.FEWEST:
         told = f"too few failures ({r}, at least {trends.FEWEST} are needed)"
         return (what, early, late, r, days, *[None] * 6, told)
-    ages = cells.group_by("age_days").agg(pl.col("failures", "node_days").sum()).sort("age_days")
     gone = np.cumsum(ages["node_days"].to_numpy())
     # Failures of one day of age stand evenly inside it, as far as anybody knows.
     counts = ages["failures"].to_numpy()

@@ -57,7 +57,8 @@ def trend(asked: Asked, *, incidents: pl.DataFrame, exposure: pl.DataFrame) -> p
     units, kinds = [n for n in by if n not in KINDS], [n for n in by if n in KINDS]
     risk = at_risk(exposure, asked)
     klass = None if asked.klass == ALL else asked.klass
-    events = instants(incidents, exposure, asked.definition, klass)
+    stands = [name for name in units if name in PLACES[1:4]]
+    events = instants(incidents, exposure, asked.definition, klass, stands)
     if klass and events.is_empty():
         raise RefusalError(f"no failure of class {klass!r} counts in the days asked")
     days = operation(risk, units)
