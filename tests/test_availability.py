@@ -12,6 +12,7 @@ from transforms.reliability.availability import (
     bootstrap_limits,
     f_limits,
     looks_exponential,
+    redrawn_limits,
 )
 from transforms.reliability.coverage import rate_over_gaps
 from transforms.studies import Asked, RefusalError
@@ -251,10 +252,22 @@ def test_nodes_are_drawn_again_by_compiled_code_as_without_it():
 
     rng = np.random.default_rng(4)
     for nodes, draws, seed in ((1, 3, 0), (7, 50, 2**62 + 12345), (300, 40, 99)):
-        pairs = rng.uniform(0, 1000, (nodes, 2))
-        swept = redraw_sweep.redrawn(pairs, draws, seed)
-        assert swept == pytest.approx(redrawn(pairs, draws, seed), rel=1e-12)
+        times = rng.uniform(0, 1000, (nodes, 3))
+        swept = redraw_sweep.redrawn(times, draws, seed)
+        assert swept == pytest.approx(redrawn(times, draws, seed), rel=1e-12)
     thick = redrawn(np.stack([np.arange(50.0), np.ones(50)], axis=1), 4000, 5)
     assert thick[:, 0].mean() == pytest.approx(50 * 24.5, rel=0.01)
     assert thick[:, 0].std() == pytest.approx((50 * (50**2 - 1) / 12) ** 0.5, rel=0.05)
     assert (thick[:, 1] == 50).all()
+
+
+def test_both_readings_are_drawn_at_once_as_each_by_itself():
+    rng = np.random.default_rng(5)
+    down, planned = rng.lognormal(0, 1, 400), rng.lognormal(0, 1, 400)
+    both = redrawn_limits(720 - down, down, planned, np.random.default_rng(1))
+    apart = [
+        edge
+        for out in (down, down + planned)
+        for edge in bootstrap_limits(720 - down, out, np.random.default_rng(1))
+    ]
+    assert both == pytest.approx(apart, rel=1e-12)

@@ -108,3 +108,14 @@ def test_codes_far_apart_are_numbered_alike():
     codes = np.array([7, 3_000_000_000, 7, 12])
     number, kinds = _dense(codes)
     assert (number.tolist(), kinds) == ([0, 2, 0, 1], 3)
+
+
+@given(fleets, orders, st.booleans())
+def test_sums_by_period_are_those_of_a_group_by(fleet, order, is_by_day):
+    grid = NodeDays.of(exposure(fleet, order, is_by_day))
+    told = grid.sums_by_period(["ms"], lambda days: days // 3) if fleet else None
+    plain = grid.rows.group_by(*ID, period=pl.col("day").to_physical().cast(pl.Int64) // 3)
+    if told is not None:
+        told = pl.concat([grid.nodes[told["number"].to_numpy()], told.drop("number")], how="horizontal")  # fmt: skip
+        keys = [*ID, "period"]
+        assert_frame_equal(told.sort(keys), plain.agg(pl.col("ms").sum()).sort(keys))

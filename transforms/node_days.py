@@ -6,7 +6,7 @@ by nodes, in which no name needs a look. What is asked of nodes (their sums, the
 day, one of their days) is then taken from plain arrays.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,26 @@ class NodeDays:
         for one in self.stretches:
             np.add.at(total, one.nodes, one.grid(values).sum(axis=0))
         return total
+
+    def sums_by_period(
+        self, columns: Sequence[str], period_of: Callable[[Ints], Ints]
+    ) -> pl.DataFrame:
+        """number, period and the sums of `columns`: one row a node and period that it has rows in.
+
+        `period_of` gives the number of the period of each day, which must not fall.
+        """
+        values = {name: self.rows[name].to_numpy() for name in columns}
+        parts = []
+        for one in self.stretches:
+            period = period_of(one.days)
+            begins = np.flatnonzero(np.diff(period, prepend=period[0] - 1))
+            sums = {n: np.add.reduceat(one.grid(v), begins, axis=0) for n, v in values.items()}
+            number = np.tile(one.nodes, len(begins))
+            told = {"number": number, "period": np.repeat(period[begins], len(one.nodes))}
+            parts.append(pl.DataFrame(told | {n: v.ravel() for n, v in sums.items()}))
+        if len(parts) == 1:
+            return parts[0]
+        return pl.concat(parts).group_by("number", "period").agg(pl.col(columns).sum())
 
     def before(self, values: Rows) -> Rows:
         """By row, the sum of `values` over the earlier days of its node."""

@@ -95,32 +95,58 @@ def bootstrap_limits(
 ) -> tuple[float, float]:
     """Percentile limits of the fleet's availability when whole nodes are drawn again.
 
-    For heavy-tailed repairs, where the F interval is too narrow. Nodes alike in both times, as
+    For heavy-tailed repairs, where the F interval is too narrow. Nodes alike in their times, as
     most of a fleet are on most days, are drawn together.
     """
-    pairs = np.stack([np.asarray(up, np.float64), np.asarray(down, np.float64)], axis=1)
-    nodes = len(pairs)
-    kinds, sizes = np.unique(pairs, axis=0, return_counts=True)
-    if len(kinds) <= nodes * FEW_KINDS:
+    return redrawn_limits(up, down, np.zeros_like(np.asarray(up, np.float64)), rng, draws, level)[
+        :2
+    ]
+
+
+def redrawn_limits(
+    up: ArrayLike,
+    down: ArrayLike,
+    planned: ArrayLike,
+    rng: np.random.Generator,
+    draws: int = 2000,
+    level: float = 0.95,
+) -> tuple[float, float, float, float]:
+    """`bootstrap_limits` of the inherent, then of the operational availability, by one drawing."""
+    times = np.stack([np.asarray(part, np.float64) for part in (up, down, planned)], axis=1)
+    nodes = len(times)
+    kinds, sizes = _alike(times)
+    if sizes is not None:
         sums = rng.multinomial(nodes, sizes / nodes, size=draws) @ kinds
     elif nodes * draws <= FEW_DRAWS:
-        sums = redrawn(pairs, draws, seed_of(rng))
+        sums = redrawn(times, draws, seed_of(rng))
     else:
         from transforms.reliability import redraw_sweep  # compiled code: loaded where it pays
 
-        sums = redraw_sweep.redrawn(pairs, draws, seed_of(rng))
-    with np.errstate(invalid="ignore"):
-        shares = sums[:, 0] / sums.sum(axis=1)
+        sums = redraw_sweep.redrawn(times, draws, seed_of(rng))
+    inherent, operational = sums[:, 0] / _or_nan(sums[:, :2].sum(axis=1)), sums[:, 0] / _or_nan(sums.sum(axis=1))  # fmt: skip
     tail = (1 - level) / 2
-    low, high = np.nanquantile(shares, [tail, 1 - tail])
-    return float(low), float(high)
+    edges = [np.nanquantile(shares, [tail, 1 - tail]) for shares in (inherent, operational)]
+    return tuple(float(edge) for both in edges for edge in both)  # type: ignore[return-value]
 
 
-def redrawn(pairs: np.ndarray, draws: int, seed: int) -> np.ndarray:
+def _alike(times: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Distinct rows, and how many there are of each; None where rows are mostly distinct."""
+    few = len(times) * FEW_KINDS
+    if any(len(np.unique(column)) > few for column in times.T):
+        return times, None
+    kinds, sizes = np.unique(times, axis=0, return_counts=True)
+    return (kinds, sizes) if len(kinds) <= few else (times, None)
+
+
+def _or_nan(whole: np.ndarray) -> np.ndarray:
+    return np.where(whole > 0, whole, np.nan)
+
+
+def redrawn(times: np.ndarray, draws: int, seed: int) -> np.ndarray:
     """Sums of as many rows as there are, drawn again with replacement: draws by columns.
 
     The twin of `redraw_sweep.redrawn`, which draws the same rows (`draws`).
     """
-    nodes = len(pairs)
+    nodes, columns = times.shape
     row = below(upper_halves(seed, draws * nodes), nodes)
-    return pairs[row].reshape(draws, nodes, 2).sum(axis=1)
+    return times[row].reshape(draws, nodes, columns).sum(axis=1)

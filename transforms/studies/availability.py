@@ -13,13 +13,15 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 
+from transforms.fleet import ID
+from transforms.node_days import NodeDays, dates
 from transforms.operating import stood
 from transforms.reliability.availability import (
     all_up,
-    bootstrap_limits,
     f_limits,
     looks_exponential,
     readings,
+    redrawn_limits,
     short_points,
 )
 from transforms.reliability.coverage import ENOUGH
@@ -150,13 +152,27 @@ def _placed(repairs: pl.DataFrame, exposure: pl.DataFrame, by: Sequence[str]) ->
 
 def _spans(exposure: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     """Each node's times in each unit, in node-days."""
-    # Names as numbers group many times faster than texts.
-    names = list(dict.fromkeys([*(name for name in by if name in PLACES), "cluster", "node"]))
-    coded = exposure.select("day", pl.col(names).cast(pl.Categorical), *TIMES.values())
-    keys = list(dict.fromkeys([*by, "cluster", "node"]))
-    sums = with_periods(coded, by).group_by(keys).agg(pl.col(column).sum() for column in TIMES.values())  # fmt: skip
-    days = {name: pl.col(column) / DAY_MS for name, column in TIMES.items()}
-    return sums.cast(dict.fromkeys(names, pl.String)).select(*keys, **days).sort(keys)
+    keys = list(dict.fromkeys([*by, *ID]))
+    names, periods = (
+        list(filter(kind, keys)) for kind in (PLACES.__contains__, PERIODS.__contains__)
+    )
+    grid = NodeDays.of(exposure.select("day", *names, *TIMES.values()), names)
+    days = np.unique(np.concatenate([one.days for one in grid.stretches]))
+    calendar = with_periods(pl.DataFrame({"day": dates(days)}), by).select(periods)
+    # A period's number is the place of its first day.
+    begins = (
+        np.flatnonzero(calendar.to_struct().is_first_distinct())
+        if periods
+        else np.zeros(1, np.int64)
+    )
+    sums = grid.sums_by_period(
+        list(TIMES.values()),
+        lambda some: begins[np.searchsorted(begins, np.searchsorted(days, some), "right") - 1],
+    )
+    where = [grid.nodes[sums["number"].to_numpy()]]
+    where += [calendar[sums["period"].to_numpy()]] if periods else []
+    told = {name: sums[column] / DAY_MS for name, column in TIMES.items()}
+    return pl.concat(where, how="horizontal").select(*keys, **told).sort(keys)
 
 
 def _summed(spans: pl.DataFrame, ended: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
@@ -185,10 +201,10 @@ def _limits(
     asked: Asked,
 ) -> list[tuple]:
     """Per unit: law, assumption, then the limits of the inherent and operational availability."""
-    up, down, planned = (units[name].to_numpy() for name in ("up", "down", "planned"))
+    up, down, out = (units[name].to_numpy() for name in ("up", "down", "planned"))
     r, all_r = units["repairs"].to_numpy(), (units["repairs"] + units["planned_repairs"]).to_numpy()
     inherent = f_limits(r, up, down, asked.level)
-    operational = f_limits(all_r, up, down + planned, asked.level)
+    operational = f_limits(all_r, up, down + out, asked.level)
     many = units.with_row_index("unit").filter(pl.col("repairs") >= FEWEST_REPAIRS)
     times = _by_unit(ended.filter(~pl.col("planned"), pl.col("hours") > 0), many, by)
     heavy = {unit for unit, rows in times.items() if not looks_exponential(rows["hours"])}
@@ -207,14 +223,9 @@ def _limits(
             if lives.height < 2:
                 found.append(("F", "not held: limits too narrow", *edges))
                 continue
-            good, bad = lives["up"].to_numpy(), lives["down"].to_numpy()
-            edges = [
-                edge
-                for out in (bad, bad + lives["planned"].to_numpy())  # by the same draws
-                for edge in bootstrap_limits(
-                    good, out, np.random.default_rng(asked.seed), level=asked.level
-                )
-            ]
+            up, down, planned = (lives[name].to_numpy() for name in ("up", "down", "planned"))
+            rng = np.random.default_rng(asked.seed)
+            edges = list(redrawn_limits(up, down, planned, rng, level=asked.level))
             found.append(("nodes drawn again", "not held", *edges))
     return found
 
