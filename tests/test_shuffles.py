@@ -91,6 +91,12 @@ def test_the_chance_of_a_partner_is_what_all_shuffles_give():
     assert shuffles.dependence_by_list(seats, failures)[1] == pytest.approx(seen / ways, abs=1e-12)
 
 
+def test_strata_that_stand_in_turn_keep_their_own_seats():
+    fleet = [(1, 0), (1, 0), (1, 0), (0, 2), (0, 2), (1, 0), (0, 1)]
+    placed = placements(made(fleet, [], 0)[0], np.random.default_rng(1), 7)
+    assert (placed == [1, 1, 1, 0, 0, 1, 0]).all()
+
+
 def test_shuffles_keep_every_stratum_in_its_own_seats():
     home, stratum = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 0, 0, 0, 1, 1])
     placed = placements(Seats(home, stratum), np.random.default_rng(2), 600)

@@ -114,8 +114,8 @@ def placements(seats: Seats, rng: np.random.Generator, draws: int) -> Ints:
         from transforms.reliability import shuffle_sweep as swept  # compiled code
 
         placed = swept.in_turn(homes, first, draws, seed)
-    back = np.argsort(order)
-    return placed if (back == order).all() else placed[:, back]
+    is_in_order = (order[1:] > order[:-1]).all()
+    return placed if is_in_order else placed[:, np.argsort(order)]
 
 
 def in_turn(homes: Ints, first: Ints, draws: int, seed: int) -> Ints:
