@@ -106,7 +106,7 @@ def accounts(
 
 GIVEN = (
     "fleet", "run_attempts", "node_states", "steps", "checkpoints", "run_marks", "incidents",
-    "interruptions", "outages",
+    "interruptions", "outages", "idle_spells",
 )  # fmt: skip
 READS = (*GIVEN, "gpu_use", "ideal_steps")
 

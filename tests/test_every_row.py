@@ -89,6 +89,7 @@ VIEWS_WITHOUT = {
     "run_links": "which jobs are one run, with the confidence of each link",
     "incident_costs": "what one incident cost, from the ledger; no estimate",
     "data_quality": "counts of what was read, with shares told as counts",
+    "idle_allocations": "integers of the ledger: measured, and a lower bound by its definition",
     "hall_time": "integers of the ledger: measured, not estimated",
     "gpu_time_weekly": "integers of the ledger: measured, not estimated",
     "interruptions_by_cause": "integers of the ledger: measured, not estimated",

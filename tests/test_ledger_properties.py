@@ -65,6 +65,7 @@ def history(rng, days: float) -> dict[str, pl.DataFrame]:
                 gpus=rng.randint(0, 12), eligible=began - rng.uniform(0, 5000),
             )
         )  # fmt: skip
+    table["idle_spells"] = [spell for name in NAMES for spell in watched(rng, name, days)]
     frames = {name: rows(name, *made) for name, made in table.items()}
     return {name: frame.unique(tables.BY_NAME[name].key) for name, frame in frames.items()}
 
@@ -79,6 +80,24 @@ def lived(rng, first: dict) -> list[dict]:
         return [first]
     later = {"valid_from": moved, "hall": "H3", "gpus": first["gpus"] - 1}
     return [first | {"valid_to": moved}, first | later]
+
+
+def watched(rng, name: str, days: float) -> list[dict]:
+    """What a node's samples tell of its GPUs, with hours unseen, GPUs unwatched and a wrong count."""
+    hour, spells = rng.choice([0, 500]), []
+    while hour < days * 24:
+        began, hour = hour, hour + min(rng.choice([1, 2, 5, 24]), 24 - hour % 24)
+        gpus = rng.choice([4, 8, 8])
+        seen = rng.randint(0, gpus)
+        if rng.random() < 0.8 and seen:
+            spells.append(
+                {
+                    "cluster": "c", "node": name, "began": began * 3600.0, "ended": hour * 3600.0,
+                    "day": at(began * 3600.0).date(), "gpus": gpus, "watched": seen,
+                    "idle": rng.choice([0, seen, rng.randint(0, seen)]),
+                }
+            )  # fmt: skip
+    return spells
 
 
 def picked(rng) -> list[str]:

@@ -26,8 +26,12 @@ ledger AS (
         run,
         sum(gpu_ms)::BIGINT AS ledger_gpu_ms
     FROM run_time
-    -- Within an allocation, too, GPUs may be spare, or wait for repair as the training's starts tell.
-    WHERE is_allocated(leaf) OR leaf = 'spare' OR (leaf = 'repair_wait' AND evidence = 'marks')
+    -- Within an allocation, too, GPUs may be spare, or wait for repair as the training's starts or
+    -- the GPUs' own samples tell.
+    WHERE
+        is_allocated(leaf)
+        OR leaf = 'spare'
+        OR (leaf = 'repair_wait' AND evidence IN ('marks', 'telemetry'))
     GROUP BY ALL
 )
 

@@ -18,6 +18,7 @@ WITH spent AS (
         is_kept(leaf) AS is_slow,
         CASE
             WHEN incident <> '' THEN ''
+            WHEN evidence = 'telemetry' AND cause = '' THEN 'telemetry'
             WHEN leaf IN ('slow', 'unknown', 'not_measured', 'data_stall', 'eval_or_custom', 'drain_idle')
                 AND cause = '' THEN leaf::VARCHAR
             ELSE cause
@@ -112,6 +113,7 @@ SELECT
             WHEN 'data_stall' THEN 'waits for data'
             WHEN 'eval_or_custom' THEN 'evaluation and other events'
             WHEN 'drain_idle' THEN 'held after the end of training'
+            WHEN 'telemetry' THEN 'GPUs that stood idle, as their own samples tell'
             WHEN 'unknown' THEN 'unknown: no log tells of it'
             WHEN 'not_measured' THEN 'not measured: no steps are logged'
             ELSE losses.kind

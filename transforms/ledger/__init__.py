@@ -6,6 +6,7 @@
     startup    launch, initialisation and restore, until they count as hung
     claims     what each moment of an attempt may be called, by priority
     unused     what training leaves idle of an allocation: spares, and GPUs lost on the way
+    telemetry  what GPUs' own samples show idle of an allocation
     waits      runs that want to go
     owners     who answers for a loss
     nodes      who has the GPUs of each node

@@ -21,6 +21,7 @@ from transforms.ledger.nodes import ID, share_nodes
 from transforms.ledger.owners import NOBODY, START_UP, owners, recovering, settle
 from transforms.ledger.paces import Paces
 from transforms.ledger.startup import first_of_lines
+from transforms.ledger.telemetry import idle_apart, idle_over_time
 from transforms.ledger.timeline import (
     DAY_MS,
     FOREVER,
@@ -63,6 +64,7 @@ def gpu_accounts(
     incidents: pl.DataFrame,
     interruptions: pl.DataFrame,
     outages: pl.DataFrame,
+    idle_spells: pl.DataFrame,
 ) -> Mapping[str, pl.DataFrame]:
     """The four accounts of the window's days up to the horizon, in GPU-ms (methods G-1).
 
@@ -91,14 +93,15 @@ def gpu_accounts(
     held, rest = share_nodes(fleet, lines, waiting, out, spells, since, until)
     # Where an attempt comes to hold or use more or fewer GPUs its slices are summed apart.
     used = on_attempts(gpu_use, lines)
-    turns = np.concatenate([pack(rows["line"], rows["began"]) for rows in (held, used)])
+    seen = idle_over_time(lines, fleet, idle_spells)
+    turns = np.concatenate([pack(rows["line"], rows["began"]) for rows in (held, used, seen)])
     span = Span.of(lines, logs.steps, since, until)
     fates = fates_of(lines, logs, stops, span)
     claims = attempt_claims(
         lines, logs, stops, fates, Paces(used, ideal_steps), ms(window.horizon), span, turns
     )
     allocated = _allocated(lines, logs, stops, claims, since)
-    in_hand = unused_apart(allocated, used)
+    in_hand = idle_apart(unused_apart(allocated, used), seen)
     own = pl.concat([in_hand, waiting])
     named = lines.select("line", "cluster", "run", node=pl.col("nodes").list.first())
     # A node's time counts where the node is, also for a job whose records name no cluster.

@@ -15,7 +15,7 @@ LEAF_NAMES = {
     "data_stall": "Waiting for data",
     "ckpt_stall": "Saving a checkpoint",
     "eval_or_custom": "Evaluation",
-    "drain_idle": "Done, not released",
+    "drain_idle": "Held, no work done",
     "not_measured": "Jobs without step logs",
     "unknown": "Allocated, no evidence",
     "queue_wait": "Waiting in the queue",

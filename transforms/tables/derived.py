@@ -49,7 +49,8 @@ LEAVES = (
 )
 """Leaves of the GPU-time tree (methods 4.2). step_kept = ideal + slow. `down`, `maintenance` and
 `unobserved` are nodes out of service with no run waiting for them; `not_measured` is a job that
-never logs steps; `unknown` is allocated time of a logging run with no evidence."""
+never logs steps; `drain_idle` is held after training ended, or, where no log tells, while samples show
+the GPUs idle; `unknown` is allocated time of a logging run with no evidence."""
 
 
 EVIDENCE = ("none", "scheduler", "node_states", "marks", "steps", "checkpoints", "telemetry")
@@ -281,7 +282,7 @@ class GpuTime(dy.Schema):
     evidence = dy.Enum(
         EVIDENCE,
         primary_key=True,
-        description="records that put the time into its leaf; none: allocated to a run that logs, and nothing says for what",
+        description="records that put the time into its leaf; telemetry: GPUs seen idle in their own samples, whatever the leaf; none: allocated to a run that logs, and nothing says for what",
     )
     provisional = dy.Bool(
         primary_key=True, description="kept steps after the last durable checkpoint of a live run"

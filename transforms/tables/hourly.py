@@ -190,6 +190,31 @@ class Silences(dy.Schema):
     )
 
 
+_COUNTS: dict[str, Any] = {
+    "gpus": dy.UInt16(description="whole GPUs sampled; those cut into MIG instances are left out"),
+    "watched": dy.UInt16(
+        description="of them told in utilisation and in power throughout, no gap longer than 10 min"
+    ),
+    "idle": dy.UInt16(description="of these without work and near idle power in every sample"),
+}
+
+
+class IdleHourly(dy.Schema):
+    cluster = dy.String(primary_key=True, description=CLUSTER)
+    node = dy.String(primary_key=True, description="host name")
+    hour_at = instant("begin of the UTC hour", key=True)
+    gpus, watched, idle = _COUNTS.values()
+
+
+class IdleSpells(dy.Schema):
+    cluster = dy.String(primary_key=True, description=CLUSTER)
+    node = dy.String(primary_key=True, description="host name")
+    began = instant("begin of the first of the hours", key=True)
+    ended = instant("end of the last of them, no later than the day's")
+    day = dy.Date(description="UTC day of began")
+    gpus, watched, idle = _COUNTS.values()
+
+
 def _table(schema: type[dy.Schema], name: str, grain: str, partition: str = "day") -> Table:
     return Table(
         schema=schema,
@@ -239,5 +264,16 @@ SILENCES = Table(
     day="day",
 )
 
+IDLE_HOURLY = _table(
+    IdleHourly, "idle_hourly", "node and hour in which any of its GPUs was watched throughout"
+)
+IDLE_SPELLS = Table(
+    schema=IdleSpells,
+    name="idle_spells",
+    room="derived",
+    grain="node and hours of a day, one after the other, in which as many of its GPUs were idle",
+    day="day",
+)
+
 OF_SAMPLES = (GPU_HOURLY, NODE_HOURLY, LINK_HOURLY, FLEET_HOURLY, SAMPLE_SIGNALS)
-ALL = (*OF_SAMPLES, HEARD_HOURLY, SILENCES)
+ALL = (*OF_SAMPLES, HEARD_HOURLY, SILENCES, IDLE_HOURLY, IDLE_SPELLS)

@@ -1,0 +1,178 @@
+"""The last degree of evidence: GPUs that their own samples show idle under an allocation (G-8, G-10).
+
+    the run logs steps, some of its GPUs are idle     they take no part: dead ranks wait for repair
+                                                      (`repair_wait`), those never at work are `spare`
+    it should log, and nothing says what it does      `drain_idle`: held, and no work done
+    it never logs                                     stays `not_measured`; the evidence says telemetry
+
+Every other leaf is lost time with a better witness, and stays. That all GPUs of an attempt are idle
+while its log tells of steps is no evidence against the log: a step may take hours.
+
+Which GPUs of a node a job holds nobody records. Those that must be among the idle ones count: of
+eight GPUs with three idle, a job that holds all has three, a job that holds six has one.
+"""
+
+import numpy as np
+import polars as pl
+
+from transforms.fleet import ID, place
+from transforms.ledger.claims import EVIDENCE_TYPE, LEAF
+from transforms.ledger.hours import HOUR_MS
+from transforms.ledger.lines import REACH_DAYS
+from transforms.ledger.nodes import shares
+from transforms.ledger.owners import NOBODY
+from transforms.ledger.timeline import (
+    BOUNDS,
+    cut,
+    disjoint,
+    instant_ms,
+    latest_before,
+    pack,
+    ranges,
+)
+
+TRAINING = ("ideal", "slow", "step_lost")
+UNTOLD = {"unknown": "drain_idle", "not_measured": "not_measured"}
+"""Leaves of which no log tells, and what their idle GPUs are."""
+
+
+def idle_over_time(
+    lines: pl.DataFrame, fleet: pl.DataFrame, idle_spells: pl.DataFrame
+) -> pl.DataFrame:
+    """GPUs that each line may be using from `began` on (works), and with those lost (most); sorted.
+
+    The rest, from `most` on, has been idle as long as anybody saw; what lies between worked before.
+    Lines without an idle GPU are left out.
+    """
+    spells = _on_nodes(fleet, idle_spells)
+    if spells.is_empty():
+        return pl.DataFrame(schema=dict.fromkeys(("line", "began", "works", "most"), pl.Int64))
+    held = lines.filter(pl.col("started").is_not_null()).select("line", "started", stopped="ended")
+    spans = (
+        place(shares(lines), fleet)
+        .join(spells.select(*ID, node_line="line").unique(), on=ID)
+        .join(held, on="line")
+    )
+    pieces = _with_spare(_under(spans, spells))
+    changes = pl.concat(
+        [
+            pieces.select("line", "began", "idle", "spare"),
+            pieces.select("line", -pl.col("idle"), -pl.col("spare"), began="ended"),
+        ],
+        how="diagonal",
+    )
+    return (
+        changes.group_by("line", "began")
+        .agg(pl.col("idle", "spare").sum())
+        .sort("line", "began")
+        .with_columns(pl.col("idle", "spare").cum_sum().over("line"))
+        .join(lines.select("line", "gpus"), on="line", how="left", maintain_order="left")
+        .select("line", "began", works=pl.col("gpus") - pl.col("idle"), most=pl.col("gpus") - pl.col("spare"))
+    )  # fmt: skip
+
+
+def _on_nodes(fleet: pl.DataFrame, idle_spells: pl.DataFrame) -> pl.DataFrame:
+    """Spells of the nodes that ever had an idle GPU, one at a time: a node's number is its `line`.
+
+    Adds `working`, the most of the node's GPUs that may have been at work: none was seen idle that
+    was not watched.
+    """
+    told = place(idle_spells, fleet).with_columns(*map(instant_ms, ("began", "ended")))
+    resting = told.filter(pl.col("idle") > 0).select(ID).unique().sort(ID).with_row_index("line")
+    numbers = resting.with_columns(pl.col("line").cast(pl.Int64))
+    spells = disjoint(told.join(numbers, on=ID).drop("day"))
+    installed = (
+        fleet.join(numbers, on=ID)
+        .select("line", "gpus", instant_ms("valid_from").alias("began"))
+        .sort("line", "began")
+    )
+    row = pl.Series(latest_before(installed, spells["line"], spells["began"]), dtype=pl.Int64)
+    has = pl.max_horizontal(
+        pl.col("gpus"), installed["gpus"].gather(row.set(row < 0, None)).alias("installed")
+    ).cast(pl.Int64)
+    return spells.select(
+        *BOUNDS, *ID, working=has - pl.col("idle"), is_watched=pl.col("watched") >= has
+    )
+
+
+def _under(spans: pl.DataFrame, spells: pl.DataFrame) -> pl.DataFrame:
+    """The parts of `spells` within each of `spans` (line, node_line, started, stopped, wants).
+
+    Adds `idle`, those of the line's GPUs that must be idle, and `is_told`: the node was watched as a
+    whole, for at least one whole hour of the allocation.
+    """
+    node = spans["node_line"]
+    first = np.searchsorted(
+        pack(spells["line"], spells["ended"]), pack(node, spans["started"]), side="right"
+    )
+    last = np.searchsorted(pack(spells["line"], spells["began"]), pack(node, spans["stopped"]))
+    row, nth = ranges(np.maximum(last - first, 0))
+    found = spans[row].hstack(spells[first[row] + nth].drop("line", *ID))
+    return found.select(
+        *("line", "node_line"),
+        pl.max_horizontal("began", "started").alias("began"),
+        pl.min_horizontal("ended", "stopped").alias("ended"),
+        (pl.col("wants") - pl.col("working")).clip(0).alias("idle"),
+        is_told=pl.col("is_watched") & (pl.col("ended") > -(-pl.col("started") // HOUR_MS) * HOUR_MS),
+    )  # fmt: skip
+
+
+def _with_spare(pieces: pl.DataFrame) -> pl.DataFrame:
+    """Add how many of a node's idle GPUs were idle all along, as far as the reach goes (spare)."""
+    pair = ["line", "node_line"]
+    resting = pieces.filter(pl.col("idle") > 0).select(pair).unique()
+    seen = pieces.join(resting, on=pair, how="semi").sort(*pair, "began")
+    before = pl.col("seen").rolling_min_by(
+        pl.from_epoch("began", "ms"), window_size=f"{REACH_DAYS}d", closed="both"
+    )
+    return (
+        seen.with_columns(seen=pl.when("is_told").then("idle"))
+        .with_columns(before.over(pair).alias("least"))
+        .with_columns(spare=pl.min_horizontal("idle", "least"))
+    )
+
+
+def idle_apart(slices: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+    """Split slices of allocations (SLICE) into the GPUs that may work and those seen idle.
+
+    `told` is what `idle_over_time` gives; the idle GPUs are the last in the numbering of a line's.
+    The parts of a slice sum to it; what telemetry does not tell of, and a line without any, stays
+    as it is.
+    """
+    if told.is_empty() or slices.is_empty():
+        return slices
+    pieces = cut(slices, pack(told["line"], told["began"]))
+    row = pl.Series(latest_before(told, pieces["line"], pieces["began"]), dtype=pl.Int64)
+    known = row.set(row < 0, None)
+    leaf, end = pl.col("leaf").cast(pl.String), pl.col("from_gpu") + pl.col("gpus")
+    trains, works = leaf.is_in(TRAINING), pl.col("works")
+    speaks = (trains & (works > 0)) | leaf.is_in(list(UNTOLD))
+    pieces = (
+        pieces.with_columns(
+            works=told["works"].gather(known), most=told["most"].gather(known), end=end
+        )
+        .with_columns(low=pl.when(speaks).then("works").fill_null(pl.col("end")))
+        .with_columns(low=pl.col("low").clip("from_gpu", "end"))
+        .with_columns(high=pl.when(trains).then(pl.col("most").clip("low", "end")).otherwise("end"))
+    )
+    seen = pl.lit("telemetry", EVIDENCE_TYPE)
+    apart = {
+        "owner": pl.when(trains).then(pl.lit(NOBODY, pl.Int64)).otherwise("owner"),
+        "fallback": pl.when(trains).then(pl.lit(NOBODY, pl.Int64)).otherwise("fallback"),
+        "provisional": pl.lit(False),
+        "evidence": seen,
+    }
+    resting = leaf.replace_strict(UNTOLD, default="repair_wait").cast(LEAF)
+    parts: tuple[tuple[str, str, dict[str, pl.Expr]], ...] = (
+        ("from_gpu", "low", {}),
+        ("low", "high", apart | {"leaf": resting}),
+        ("high", "end", apart | {"leaf": pl.lit("spare", LEAF)}),
+    )
+    return pl.concat(
+        [
+            pieces.with_columns(
+                from_gpu=pl.col(first), gpus=pl.col(last) - pl.col(first), **about
+            ).select(slices.columns)
+            for first, last, about in parts
+        ]
+    ).filter(pl.col("gpus") > 0)
