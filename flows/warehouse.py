@@ -158,6 +158,7 @@ def _settle(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
     connection.execute(f"SET file_search_path = {quoted(str(root.resolve()))}")
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET parquet_metadata_cache = true")  # files are replaced, never changed
+    connection.execute("SET async_threads = 0")  # a local file is read before it is handed over
     connection.execute(SOUND)
 
 

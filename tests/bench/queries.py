@@ -2,16 +2,23 @@
 
     python tests/bench/queries.py [GPUs] [hours]     4096 and 24 make 472 million samples
 
-A lake of one day of samples is written under /tmp, derived, asked, and removed. Times are wall
-times of a warm page cache: medians of interleaved repeats, in one process with two threads each.
+A lake of one day of samples is written under /tmp (in some minutes), derived, asked, and removed;
+with FAULTLEDGER_BENCH_LAKE=DIR it is written there, kept, and asked again the next time. Times are
+of a warm page cache: medians of interleaved repeats, wall and CPU (of all threads; on a machine
+with other work wall times say little), with two threads each. ClickHouse (chdb) has a process of
+its own, whose PYTHONPATH is FAULTLEDGER_PEERS. Its `quantiles` draw a reservoir of 8192 values,
+as DuckDB's reservoir_quantile does; quantilesExact and quantile_disc look at every value.
 """
 
+import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -39,24 +46,25 @@ def hour_of_samples(gpus: int, hour: int, seed: int = 1) -> pl.DataFrame:
 
     def noisy(low: float, high: float, width: float, places: int) -> np.ndarray:
         level = np.where(busy, high, low)
-        return np.round(level + rng.normal(0, width, rows), places)
+        return np.round(level + rng.normal(0, width, rows), places) + 0.0  # no exporter prints -0
 
     def slow(first: float, step: float) -> np.ndarray:
         steps = rng.choice([-1.0, 0.0, 1.0], (gpus, per_gpu), p=[0.05, 0.9, 0.05]) * step
         return (first + np.cumsum(steps, axis=1)).ravel()
 
     quiet = np.zeros(rows)
-    hours = np.float64(hour * 3600)
+    power = noisy(90, 650, 15, 3)
+    energy = np.cumsum((power * STEP_S).reshape(gpus, per_gpu), axis=1).ravel()
     values = {
         "gpu_temp_c": slow(62, 1),
         "memory_temp_c": slow(70, 1),
-        "power_w": noisy(90, 650, 15, 3),
+        "power_w": power,
         "sm_clock_mhz": np.where(rng.random(rows) < 0.95, 1980.0, 1965.0),
         "memory_clock_mhz": np.full(rows, 2619.0),
         "gpu_util_ratio": np.clip(noisy(0, 0.98, 0.01, 2), 0, 1),
         "memory_util_ratio": np.clip(noisy(0, 0.4, 0.05, 2), 0, 1),
         "memory_used_bytes": slow(72_000, 8) * 1048576,
-        "energy_j": np.round((hours + at / 1e6) * 620 + gpu, 3),
+        "energy_j": np.round(energy + hour * 3600 * 700.0 + gpu, 3),
         "tensor_active_ratio": np.clip(noisy(0, 0.45, 0.03, 6), 0, 1),
         "sm_active_ratio": np.clip(noisy(0, 0.8, 0.03, 6), 0, 1),
         "dram_active_ratio": np.clip(noisy(0, 0.5, 0.03, 6), 0, 1),
@@ -88,77 +96,144 @@ def hour_of_samples(gpus: int, hour: int, seed: int = 1) -> pl.DataFrame:
     return full.select(pl.col(n).cast(t) for n, t in samples.GPU_SAMPLES.dtypes.items())
 
 
-def median_ms(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Wall time of each, interleaved so that a busy machine slows all alike."""
-    taken: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(repeats):
-        for name, work in works.items():
-            began = time.perf_counter()
-            work()
-            taken[name].append((time.perf_counter() - began) * 1000)
-    return {name: statistics.median(some[1:] or some) for name, some in taken.items()}
-
-
 GPU_DAY = """SELECT observed_at, power_w, gpu_temp_c FROM gpu_samples
 WHERE day = '2026-03-02' AND node = '{node}' AND gpu = '{gpu}' ORDER BY observed_at"""
 FLEET_ROLLUP = """SELECT hour_at, p50, p95 FROM fleet_hourly
 WHERE metric = 'power_w' AND day = '2026-03-02' ORDER BY hour_at"""
-FLEET_RAW = """SELECT hour, quantile_disc(power_w, [0.5, 0.95]) FROM gpu_samples
+FLEET_EXACT = """SELECT hour, quantile_disc(power_w, [0.5, 0.95]) FROM gpu_samples
 WHERE day = '2026-03-02' GROUP BY hour ORDER BY hour"""
+FLEET_DRAWN = FLEET_EXACT.replace("quantile_disc", "reservoir_quantile")
+PEER_GPU = """SELECT observed_at, power_w, gpu_temp_c FROM file('{files}', Parquet)
+WHERE node = '{node}' AND gpu = '{gpu}' ORDER BY observed_at"""
+PEER_DRAWN = """SELECT toStartOfHour(observed_at) AS h, quantiles(0.5, 0.95)(power_w)
+FROM file('{files}', Parquet) GROUP BY h ORDER BY h"""
+PEER_EXACT = PEER_DRAWN.replace("quantiles(", "quantilesExact(")
+PEER = """
+import sys, time
+from chdb import session
+clickhouse = session.Session()
+clickhouse.query("SET max_threads = 2")
+for line in sys.stdin:
+    wall, cpu = time.perf_counter(), time.process_time()
+    clickhouse.query(line.replace(chr(1), chr(10)), "Arrow").bytes()
+    print(time.perf_counter() - wall, time.process_time() - cpu, flush=True)
+"""
+Taken = tuple[float, float]
+"""Wall and CPU seconds."""
 
 
-def ask(root: Path, repeats: int = 15) -> None:
-    from chdb import session
+@contextmanager
+def peer() -> Iterator[Callable[[str], Taken] | None]:
+    """Asks ClickHouse a question and gives what it took; None where chdb is not installed."""
+    place = {"PYTHONPATH": os.environ.get("FAULTLEDGER_PEERS", "")}
+    command = [sys.executable, "-c"]
+    if subprocess.run(
+        [*command, "import chdb"], env=os.environ | place, capture_output=True
+    ).returncode:
+        print("chdb is not installed, or FAULTLEDGER_PEERS does not name its folder")
+        yield None
+        return
+    process = subprocess.Popen(
+        [*command, PEER],
+        env=os.environ | place,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
+    def ask(sql: str) -> Taken:
+        assert process.stdin and process.stdout
+        process.stdin.write(sql.replace("\n", chr(1)) + "\n")
+        process.stdin.flush()
+        wall, cpu = map(float, process.stdout.readline().split())
+        return wall, cpu
+
+    try:
+        yield ask
+    finally:
+        process.communicate()
+
+
+def ask_all(root: Path, repeats: int = 25) -> None:
     lake = Lake(root)
     node, gpu = lake.read(samples.GPU_SAMPLES, DAY, DAY + timedelta(hours=1), ["node", "gpu"]).row(
         -1
     )
-    files = f"{lake.folder(samples.GPU_SAMPLES)}/*/*/*.parquet"
-    clickhouse = session.Session()
-    clickhouse.query("SET max_threads = 2")
-    peer_gpu = f"""SELECT observed_at, power_w, gpu_temp_c FROM file('{files}', Parquet)
-        WHERE node = '{node}' AND gpu = '{gpu}' ORDER BY observed_at"""
-    peer_raw = f"""SELECT toStartOfHour(observed_at) AS h, quantiles(0.5, 0.95)(power_w)
-        FROM file('{files}', Parquet) GROUP BY h ORDER BY h"""
-    peer_exact = peer_raw.replace("quantiles(", "quantilesExact(")
-    with warehouse.open_warehouse(root) as ours:
-        ours.execute("SET threads = 2")
-        found = median_ms(
+    words = {
+        "files": f"{lake.folder(samples.GPU_SAMPLES)}/*/*/*.parquet",
+        "node": node,
+        "gpu": gpu,
+    }
+    with warehouse.open_warehouse(root) as opened, peer() as clickhouse:
+        opened.execute("SET threads = 2")
+
+        def ours(sql: str) -> Taken:
+            wall, cpu = time.perf_counter(), time.process_time()
+            opened.execute(sql.format(**words)).to_arrow_table()
+            return time.perf_counter() - wall, time.process_time() - cpu
+
+        def theirs(sql: str) -> Taken:
+            return clickhouse(sql.format(**words)) if clickhouse else (float("nan"),) * 2
+
+        found = medians(
             {
-                "one GPU's day, ours": lambda: ours.execute(GPU_DAY.format(node=node, gpu=gpu)).fetchall(),
-                "one GPU's day, chdb": lambda: clickhouse.query(peer_gpu, "CSV"),
-                "fleet hourly p50 and p95 from rollups": lambda: ours.execute(FLEET_ROLLUP).fetchall(),
+                "one GPU's day, ours": lambda: ours(GPU_DAY),
+                "one GPU's day, chdb": lambda: theirs(PEER_GPU),
+                "fleet hourly p50 and p95 from rollups": lambda: ours(FLEET_ROLLUP),
             },
             repeats,
-        )  # fmt: skip
-        found |= median_ms(
-            {
-                "from raw, ours (exact)": lambda: ours.execute(FLEET_RAW).fetchall(),
-                "from raw, chdb quantiles (reservoir)": lambda: clickhouse.query(peer_raw, "CSV"),
-                "from raw, chdb quantilesExact": lambda: clickhouse.query(peer_exact, "CSV"),
-            },
-            max(3, repeats // 3),
         )
-    for name, ms in found.items():
-        print(f"  {ms:9.1f} ms  {name}")
+        found |= medians(
+            {
+                "from raw, ours, drawn": lambda: ours(FLEET_DRAWN),
+                "from raw, chdb, drawn": lambda: theirs(PEER_DRAWN),
+                "from raw, ours, exact": lambda: ours(FLEET_EXACT),
+                "from raw, chdb, exact": lambda: theirs(PEER_EXACT),
+            },
+            max(5, repeats // 3),
+        )
+    print("  wall ms    CPU ms")
+    for name, (wall, cpu) in found.items():
+        print(f"{1000 * wall:9.1f} {1000 * cpu:9.1f}  {name}")
+
+
+def medians(works: dict[str, Callable[[], Taken]], repeats: int) -> dict[str, Taken]:
+    """Of each the medians of what it took, interleaved so that a busy machine slows all alike."""
+    taken: dict[str, list[Taken]] = {name: [] for name in works}
+    for _ in range(repeats + 1):
+        for name, work in works.items():
+            taken[name].append(work())
+    return {
+        name: (statistics.median(w for w, _ in some[1:]), statistics.median(c for _, c in some[1:]))
+        for name, some in taken.items()
+    }
+
+
+def make(root: Path, gpus: int, hours: int) -> None:
+    lake = Lake(root)
+    began = time.process_time()
+    for hour in range(hours):
+        lake.merge(samples.GPU_SAMPLES, hour_of_samples(gpus, hour))
+    print(f"made in {time.process_time() - began:.0f} CPU-s")
+    began = time.process_time()
+    derive(root)
+    print(f"derived in {time.process_time() - began:.0f} CPU-s")
 
 
 def main(gpus: int, hours: int) -> None:
-    root = Path(tempfile.mkdtemp(prefix="faultledger-queries-")) / "lake"
+    kept = os.environ.get("FAULTLEDGER_BENCH_LAKE")
+    folder = Path(kept or tempfile.mkdtemp(prefix="faultledger-queries-"))
+    root = folder / f"{gpus}-gpus-{hours}-hours"
     try:
-        lake = Lake(root)
-        for hour in range(hours):
-            lake.merge(samples.GPU_SAMPLES, hour_of_samples(gpus, hour))
-        size = sum(path.stat().st_size for path in lake.files(samples.GPU_SAMPLES))
+        if not (root / "faultledger.duckdb").exists():
+            make(root, gpus, hours)
+        size = sum(path.stat().st_size for path in Lake(root).files(samples.GPU_SAMPLES))
         count = gpus * hours * 3600 // STEP_S * 20
         print(f"{count / 1e6:.0f} million samples, {size / count:.2f} bytes each")
-        began = time.process_time()
-        derive(root)
-        print(f"derived in {time.process_time() - began:.0f} CPU-s")
-        ask(root)
+        ask_all(root)
     finally:
-        shutil.rmtree(root.parent, ignore_errors=True)
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
