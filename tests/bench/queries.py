@@ -142,7 +142,8 @@ def peer() -> Iterator[Callable[[str], Taken] | None]:
     )
 
     def ask(sql: str) -> Taken:
-        assert process.stdin and process.stdout
+        assert process.stdin
+        assert process.stdout
         process.stdin.write(sql.replace("\n", chr(1)) + "\n")
         process.stdin.flush()
         wall, cpu = map(float, process.stdout.readline().split())
