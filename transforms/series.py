@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import NamedTuple
 
 from transforms.metrics import claims
 
@@ -29,6 +30,9 @@ LONGEST_LABELS = 65_536
 """Characters between the braces of one series; a name of that length would fill every row."""
 NODE_NAMER = "node_uname_info"
 SLOT_NAMER = "nvidia_smi_gpu_info"
+NO_LABELS = "labels cannot be read"
+NO_GPU = "names no GPU: neither uuid nor index among its labels"
+NO_PORT = "names no port: no device among its labels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +67,45 @@ def series(
 ) -> Series:
     """Read one series from its sample name and the text between its braces."""
     if label_text and len(label_text) > LONGEST_LABELS:
-        about = f"labels of {len(label_text):,} characters: longer than {LONGEST_LABELS:,}"
-        return Series("unreadable", problem=about)
+        return Series("unreadable", problem=too_long(label_text))
     labels = (read or read_labels)(label_text or "")
     if labels is None:
-        return Series("unreadable", problem="labels cannot be read")
+        return Series("unreadable", problem=NO_LABELS)
     return labelled(name, labels)
+
+
+def too_long(label_text: str) -> str:
+    return f"labels of {len(label_text):,} characters: longer than {LONGEST_LABELS:,}"
+
+
+class Place(NamedTuple):
+    """All that labels may say of where a series belongs, whatever its metric; None is not said."""
+
+    cluster: str | None = None
+    node: str | None = None
+    nodename: str | None = None
+    uuid: str | None = None
+    slot: str | None = None
+    instance: str | None = None
+    device: str | None = None
+    port: str | None = None
+
+
+def place(label_text: str) -> Place | None:
+    """Read a label text for all metrics at once; None where it cannot be read."""
+    labels = read_labels(label_text)
+    if labels is None:
+        return None
+    return Place(
+        labels.get("cluster"),
+        _node(labels),
+        labels.get("nodename"),
+        _uuid(labels),
+        _first(labels, _SLOT_LABELS),
+        labels.get("GPU_I_ID"),
+        labels.get("device"),
+        labels.get("port"),
+    )
 
 
 def labelled(name: str, labels: dict[str, str]) -> Series:
@@ -148,7 +185,7 @@ def _node(labels: dict[str, str]) -> str | None:
 def _on_gpu(found: Series, labels: dict[str, str]) -> Series:
     uuid, index = _uuid(labels), _first(labels, _SLOT_LABELS)
     if not uuid and not index:
-        return Series("unreadable", problem="names no GPU: neither uuid nor index among its labels")
+        return Series("unreadable", problem=NO_GPU)
     instance = labels.get("GPU_I_ID", "")
     return replace(found, uuid=uuid, index=index, gpu_instance=instance)
 
@@ -156,5 +193,5 @@ def _on_gpu(found: Series, labels: dict[str, str]) -> Series:
 def _on_link(found: Series, labels: dict[str, str]) -> Series:
     device, port = labels.get("device"), labels.get("port")
     if not device:
-        return Series("unreadable", problem="names no port: no device among its labels")
+        return Series("unreadable", problem=NO_PORT)
     return replace(found, link=f"{device}/{port}" if port else device)

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 import polars as pl
 
 from transforms import cells, contract
-from transforms.series import NODE_NAMER, SLOT_NAMER, Series, read_all
+from transforms.series import NODE_NAMER, SLOT_NAMER
+from transforms.series_frames import together
 from transforms.sources.base import BulkReader, Origin, Parsed, Reading, Source, rejects
 from transforms.sources.prometheus_lines import SAMPLE, split_lines, tokens
 from transforms.tables import samples as tables
@@ -149,7 +150,7 @@ def _measured(found: pl.DataFrame, origin: Origin) -> pl.DataFrame:
     """Add what each line measures and on what, by way of its series."""
     heads = found.filter(pl.col("name").is_not_null()).select("name", "labels").unique()
     heads = heads.sort("name", "labels", nulls_last=True)
-    kinds = _series_frame(read_all(heads.iter_rows()))
+    kinds = together(heads)
     heads = heads.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias("series"))
     met = found.join(
         pl.concat([heads, kinds], how="horizontal"),
@@ -177,26 +178,6 @@ def _measured(found: pl.DataFrame, origin: Origin) -> pl.DataFrame:
             ).then(pl.lit("names no node, and its scrape is of several")),
         ).alias("problem"),
     )
-
-
-def _series_frame(found: list[Series]) -> pl.DataFrame:
-    schema: dict[str, pl.DataType | type[pl.DataType]] = {
-        "role": pl.String,
-        "metric": pl.String,
-        "times": pl.Float64,
-        "over": pl.Float64,
-        "blanks": pl.List(pl.Float64),
-        "is_dcgm": pl.Boolean,
-        "cluster": pl.String,
-        "node": pl.String,
-        "uuid": pl.String,
-        "index": pl.String,
-        "gpu_instance": pl.String,
-        "link": pl.String,
-        "problem": pl.String,
-    }
-    told = {n: pl.Series(n, [getattr(one, n) for one in found], t) for n, t in schema.items()}
-    return pl.DataFrame(told).rename({"problem": "series_problem"})
 
 
 def _with_names(met: pl.DataFrame) -> pl.DataFrame:

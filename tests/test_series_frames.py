@@ -1,0 +1,54 @@
+"""Series read together are series read one by one: names, labels, and what cannot be read."""
+
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from transforms.metrics import CLAIMS
+from transforms.series import LONGEST_LABELS, NODE_NAMER, SLOT_NAMER
+from transforms.series_frames import SHAPE, one_by_one, together
+
+WITH_WHERE = [name for name, found in CLAIMS.items() if any(c.metric.where for c in found)]
+NAMES = [
+    *("DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_ECC_SBE_VOL_TOTAL", "nvidia_smi_power_draw_watts"),
+    *("node_infiniband_link_downed_total", "node_load1", NODE_NAMER, SLOT_NAMER, "nobody_knows"),
+    *WITH_WHERE[:3],
+]
+LABELS = (
+    *("Hostname", "hostname", "node", "nodename", "instance", "UUID", "uuid", "gpu", "index"),
+    *("cluster", "GPU_I_ID", "device", "port", "cpu", "state", "mode", "sensor"),
+)
+VALUES = (
+    *("", "0", "7", "n1", "n2:9400", "localhost:9400", "GPU-1f", "mlx5_0", "a b", r"q\"\n\\"),
+    "5c1a2b3c-0000-4000-8000-000000000001",
+)
+
+
+def texts():
+    pairs = st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(VALUES)), max_size=5)
+    sound = pairs.map(lambda told: ",".join(f'{name}="{value}"' for name, value in told))
+    odd = st.sampled_from(['gpu="0",', 'gpu="0"', "gpu=0", 'gpu="0" UUID="x"', " ", "", "{", 'a="'])
+    return st.one_of(sound, odd, st.none())
+
+
+@given(st.lists(st.tuples(st.sampled_from(NAMES), texts()), max_size=12, unique=True))
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_together_as_one_by_one(told):
+    heads = pl.DataFrame(told, schema={"name": pl.String, "labels": pl.String}, orient="row")
+    assert_frame_equal(together(heads), one_by_one(heads))
+
+
+def test_every_metric_on_a_thing_that_has_it_all():
+    text = 'Hostname="n1",UUID="GPU-1",gpu="3",GPU_I_ID="7",device="mlx5_0",port="1",cluster="c"'
+    heads = pl.DataFrame({"name": list(CLAIMS), "labels": [text] * len(CLAIMS)})
+    told = together(heads)
+    assert told.schema == pl.Schema(SHAPE)
+    assert_frame_equal(told, one_by_one(heads))
+
+
+def test_labels_that_are_too_long_are_refused_with_their_length():
+    text = f'gpu="0",note="{"x" * LONGEST_LABELS}"'
+    heads = pl.DataFrame({"name": NAMES, "labels": [text] * len(NAMES)})
+    assert_frame_equal(together(heads), one_by_one(heads))
+    assert together(heads)["series_problem"].str.contains("longer than").all()
