@@ -61,7 +61,7 @@ class Scrapes:
         wanted: dict[Key, None] = {}
         for part in parts:
             if part.data and self._guess(part) not in self._guesses:
-                key = self._fitting(part, np.frombuffer(part.data, np.uint8))
+                key = self._fitting(part, _array(part.data))
                 if key and key not in self._targets:
                     wanted[key] = None
         self._learn(list(wanted))
@@ -83,7 +83,7 @@ class Scrapes:
 
     def _advance(self, number: int, part: Part, wanted: dict[Key, None]) -> bool:
         """Read on to the end of the part: False; or to a target that must be learnt first: True."""
-        data = np.frombuffer(part.data, np.uint8)
+        data = _array(part.data)
         while part.at < len(data) and not part.is_slow:
             guess = self._guess(part)
             target = self._guesses.get(guess)
@@ -172,6 +172,13 @@ class Scrapes:
         part.walked.append(Walked(target, number, places[:done], values[:done], is_bad))
         part.at = at
         return True
+
+
+def _array(data: Text) -> npt.NDArray[np.uint8]:
+    """The bytes as an array that nobody writes to: each loop is compiled for one kind of array."""
+    found = np.frombuffer(data, np.uint8)
+    found.flags.writeable = False
+    return found
 
 
 def _labels(
