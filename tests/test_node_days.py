@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from transforms.node_days import NodeDays, dates
+from transforms.node_days import NodeDays, dates, day_sums
 from transforms.operating import stood
 
 ID = ["cluster", "node"]
@@ -119,3 +119,14 @@ def test_sums_by_period_are_those_of_a_group_by(fleet, order, is_by_day):
         told = pl.concat([grid.nodes[told["number"].to_numpy()], told.drop("number")], how="horizontal")  # fmt: skip
         keys = [*ID, "period"]
         assert_frame_equal(told.sort(keys), plain.agg(pl.col("ms").sum()).sort(keys))
+
+
+@given(
+    fleets, orders, st.booleans(), st.sampled_from([[], ["hall"], ["cluster", "hall"], ["node"]])
+)
+def test_sums_of_places_and_days_are_those_of_a_group_by(fleet, order, is_by_day, places):
+    told = exposure(fleet, order, is_by_day)
+    found = day_sums(told, places, "ms")
+    plain = told.group_by(*places, "day").agg(pl.col("ms").sum())
+    assert_frame_equal(found, plain, check_row_order=False)
+    assert found["day"].is_sorted()

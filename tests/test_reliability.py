@@ -131,6 +131,27 @@ def test_every_row_of_a_curve_is_what_counting_unit_by_unit_gives(below):
         assert found.at_risk.tolist() == [max(a, b) for a, b in zip(inside, ended, strict=True)]
 
 
+def test_log_rank_counts_who_is_there_at_each_end():
+    """Late entries and many ties, against a count at every age."""
+    rng = np.random.default_rng(8)
+    for turn in range(20):
+        entries = rng.integers(0, 6, 60).astype(float) * (turn % 2)
+        exits = entries + rng.integers(1, 8, 60)
+        ends, group = rng.random(60) < 0.6, rng.integers(0, 3, 60)
+        excess, spread = np.zeros(3), np.zeros((3, 3))
+        for age in np.unique(exits[ends]):
+            there = (entries < age) & (exits >= age)
+            risk = np.array([(there & (group == g)).sum() for g in range(3)])
+            seen = np.array([(ends & (exits == age) & (group == g)).sum() for g in range(3)])
+            n, d = risk.sum(), seen.sum()
+            excess += seen - d * risk / n
+            if n > 1:
+                share = risk / n
+                spread += d * (n - d) / (n - 1) * (np.diag(share) - np.outer(share, share))
+        square = excess[:2] @ np.linalg.pinv(spread[:2, :2]) @ excess[:2]
+        assert close(survival.log_rank(exits, ends, group, entries)[0], square, 1e-9)
+
+
 def test_log_rank_agrees_with_lifelines():
     exits, ends, _ = fleet(5)
     group = np.arange(len(exits)) % 3

@@ -7,6 +7,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 
+from transforms.node_days import day_sums
 from transforms.operating import stood
 
 
@@ -37,18 +38,20 @@ def daily(failures: pl.DataFrame, risk: pl.DataFrame) -> list[Daily]:
         pl.col("class").cast(pl.String), pl.col("failures").cast(pl.Int64).alias("n")
     )
     hits = hits.with_columns(part=pl.format("{}: {}", "class", "component"))
-    exposed = risk.filter(pl.col("node_days") > 0)
+    whole, halls = (
+        day_sums(risk, places, "node_days").filter(pl.col("node_days") > 0)
+        for places in (["cluster"], ["cluster", "hall"])
+    )
     return [
-        *_of(hits, exposed, "cluster", []),
-        *_of(hits, exposed, "class", ["class"]),
-        *_of(hits, exposed, "component", ["class", "part"]),
-        *_of(hits, exposed.filter(pl.col("hall").is_not_null()), "hall", ["hall"]),
+        *_of(hits, whole, "cluster", []),
+        *_of(hits, whole, "class", ["class"]),
+        *_of(hits, whole, "component", ["class", "part"]),
+        *_of(hits, halls.drop_nulls("hall"), "hall", ["hall"]),
     ]
 
 
-def _of(hits: pl.DataFrame, risk: pl.DataFrame, sort: str, by: list[str]) -> Iterator[Daily]:
-    where = ["cluster", *(["hall"] if sort == "hall" else [])]
-    exposed = risk.group_by(*where, "day").agg(pl.col("node_days").sum()).sort("day")
+def _of(hits: pl.DataFrame, exposed: pl.DataFrame, sort: str, by: list[str]) -> Iterator[Daily]:
+    where = [name for name in exposed.columns if name not in ("day", "node_days")]
     seen = hits.group_by("cluster", *by, "day").agg(pl.col("n").sum())
     names = (exposed if sort in ("cluster", "hall") else seen).select("cluster", *by).unique()
     for name in names.sort("cluster", *by).iter_rows(named=True):

@@ -60,7 +60,7 @@ def node_gaps(
     hits = operated_by_node(watched.hits, risk, until).join(
         labels, on=ID, how="left", maintain_order="left"
     )
-    return _gaps(hits.drop_nulls("operated"), ID, kinds)
+    return _gaps(hits.drop_nulls("operated"), ["number"], kinds)
 
 
 def repair_spells(

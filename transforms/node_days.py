@@ -197,6 +197,44 @@ def dates(days: Ints) -> pl.Series:
     return pl.Series(days, dtype=pl.Int32).cast(pl.Date)
 
 
+def day_sums(exposure: pl.DataFrame, places: Sequence[str], column: str) -> pl.DataFrame:
+    """`column` of `exposure` summed by places and day: places, day, column; in order of day."""
+    if not places:
+        return exposure.group_by("day").agg(pl.col(column).sum()).sort("day")
+    grid = NodeDays.of(exposure.select("day", *places, column), places)
+    values = grid.rows[column].to_numpy()
+    parts: list[tuple[Ints, Ints, Rows]] = []
+    for one in grid.stretches:
+        there = np.unique(one.nodes)
+        sums = summed(one.grid(values), one.nodes, grid.nodes.height, axis=1)[:, there]
+        number = np.tile(there, len(one.days))
+        parts.append((np.repeat(one.days, len(there)), number, sums.reshape(-1)))
+    if not parts:
+        return exposure.select(*places, "day", column).clear()
+    days, number, sums = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return grid.nodes[number].with_columns(pl.Series("day", dates(days)), pl.Series(column, sums))
+
+
+def summed(values: np.ndarray, group: Ints, groups: int, axis: int) -> np.ndarray:
+    """Sum of the rows (axis 0) or columns (axis 1) of `values` by their group."""
+    if groups == len(group) and np.array_equal(group, np.arange(groups)):
+        return values
+    order = np.argsort(group, kind="stable")
+    ordered = group[order]
+    if not np.array_equal(ordered, group):
+        values = np.take(values, order, axis)
+    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+    shape = (groups, values.shape[1]) if axis == 0 else (values.shape[0], groups)
+    found = np.zeros(shape, np.int64 if values.dtype == bool else values.dtype)
+    if len(starts):
+        part = np.add.reduceat(values, starts, axis, dtype=found.dtype)
+        if axis == 0:
+            found[ordered[starts]] = part
+        else:
+            found[:, ordered[starts]] = part
+    return found
+
+
 def _numbered(names: pl.DataFrame) -> tuple[pl.DataFrame, Ints]:
     """The distinct rows of `names` in their order, and the number of each row's."""
     number, kinds = np.zeros(names.height, np.int64), 1

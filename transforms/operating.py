@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from transforms.fleet import ID
-from transforms.node_days import NodeDays
+from transforms.node_days import NodeDays, day_sums
 
 DAY_US = 86_400_000_000
 MIDNIGHT = pl.col("at").dt.truncate("1d")
@@ -36,22 +36,11 @@ def operation(exposure: pl.DataFrame, units: Sequence[str]) -> pl.DataFrame:
     """
     by_day = exposure.select(*units, "day", "node_days")
     if not set(ID) <= set(units):  # a node has one row a day already
-        by_day = by_day.group_by([*units, "day"]).agg(pl.col("node_days").sum())
-        by_day = by_day.sort("day", *units)
+        by_day = day_sums(by_day, units, "node_days").sort("day", *units)
     elif not by_day["day"].is_sorted():
         by_day = by_day.sort("day", maintain_order=True)
     before = pl.col("node_days").cum_sum() - pl.col("node_days")
-    if not units:
-        return by_day.with_columns(before=before)
-    # Names as numbers group many times faster than texts.
-    codes = [
-        pl.col(name).cast(pl.Categorical).to_physical().alias(f"_{name}")
-        if by_day.schema[name] == pl.String
-        else pl.col(name).alias(f"_{name}")
-        for name in units
-    ]
-    coded = by_day.with_columns(codes).with_columns(before=before.over([f"_{n}" for n in units]))
-    return coded.drop([f"_{name}" for name in units])
+    return by_day.with_columns(before=before.over(units) if units else before)
 
 
 def operated(events: pl.DataFrame, days: pl.DataFrame, units: Sequence[str], until: datetime):  # type: ignore[no-untyped-def]
@@ -68,7 +57,8 @@ def operated(events: pl.DataFrame, days: pl.DataFrame, units: Sequence[str], unt
 
 
 def operated_by_node(events: pl.DataFrame, risk: pl.DataFrame, until: datetime) -> pl.DataFrame:
-    """`operated` where each node is a unit, and `total`, the node-days of each in all.
+    """`operated` where each node is a unit; `total`, the node-days of each in all; and `number`,
+    which is a node's place among them by cluster and name, -1 if it is not there.
 
     `risk` holds node_days on the clock asked for.
     """
@@ -76,9 +66,10 @@ def operated_by_node(events: pl.DataFrame, risk: pl.DataFrame, until: datetime) 
     days = grid.rows["node_days"].to_numpy()
     events = events.with_columns(day=pl.col("at").dt.date())
     number = grid.numbers(events)
-    row = grid.of_rows(events)
+    row = grid.find(number, events["day"].to_physical().cast(pl.Int64).to_numpy())
     is_there, is_known = row >= 0, number >= 0
     told = events.with_columns(
+        pl.Series("number", number),
         pl.Series("node_days", np.where(is_there, days[row], np.nan)),
         pl.Series("before", np.where(is_there, grid.before(days)[row], np.nan)),
         pl.Series("total", np.where(is_known, grid.sums(days)[number], np.nan)),

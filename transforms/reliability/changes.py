@@ -140,12 +140,11 @@ def cusum_threshold(
         cells = rng.gamma(cells / (phi - 1), phi - 1)
     peaks = np.maximum.accumulate(cusum(rng.poisson(cells), reference), axis=1)
     low, high = 0.0, float(peaks.max()) + 1
+    # Peaks only rise: a path has as many cells before it crosses as have a peak below.
+    last, earlier = peaks[:, -1].copy(), peaks[:, :-1].copy()
     for _ in range(40):
         middle = (low + high) / 2
-        crossed = peaks >= middle
-        lengths = np.where(crossed.any(axis=1), crossed.argmax(axis=1) + 1, length)
-        alarms = max(int(crossed.any(axis=1).sum()), 1)
-        low, high = (
-            (middle, high) if lengths.sum() / alarms < cells_between_alarms else (low, middle)
-        )
+        lengths = runs + int(np.count_nonzero(earlier < middle))
+        alarms = max(int(np.count_nonzero(last >= middle)), 1)
+        low, high = (middle, high) if lengths / alarms < cells_between_alarms else (low, middle)
     return (low + high) / 2

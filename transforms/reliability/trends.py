@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize, stats
+from scipy.special import gammainc
 
 Truncation = Literal["time", "failure"]
 FEWEST = 4
@@ -114,7 +115,7 @@ def mtbf_now_limits(found: Trend, phi: float = 1.0, level: float = 0.95) -> tupl
 
     def edge(share: float) -> float:
         def short(ratio: float) -> float:
-            return float(stats.gamma.cdf(size * ratio / count, size).mean()) - share
+            return float(gammainc(size, size * ratio / count).mean()) - share
 
         return float(optimize.brentq(short, 1e-9, 1e3))
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from transforms.fleet import ID
-from transforms.node_days import NodeDays, dates
+from transforms.node_days import NodeDays, dates, summed
 from transforms.studies.scatter import judged
 
 PLACES = ("cluster", "provider", "hall", "rack", "node")
@@ -172,26 +172,6 @@ def with_periods(frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
         if name in by and name != "day"
     ]
     return frame.with_columns(made)
-
-
-def summed(values: np.ndarray, group: Ints, groups: int, axis: int) -> np.ndarray:
-    """Sum of the rows (axis 0) or columns (axis 1) of `values` by their group."""
-    if groups == len(group) and np.array_equal(group, np.arange(groups)):
-        return values
-    order = np.argsort(group, kind="stable")
-    ordered = group[order]
-    if not np.array_equal(ordered, group):
-        values = np.take(values, order, axis)
-    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-    shape = (groups, values.shape[1]) if axis == 0 else (values.shape[0], groups)
-    found = np.zeros(shape, np.int64 if values.dtype == bool else values.dtype)
-    if len(starts):
-        part = np.add.reduceat(values, starts, axis, dtype=found.dtype)
-        if axis == 0:
-            found[ordered[starts]] = part
-        else:
-            found[:, ordered[starts]] = part
-    return found
 
 
 def _named(rows: pl.DataFrame, known: pl.DataFrame) -> Ints:
