@@ -92,6 +92,16 @@ def stop(attempt: dict[str, Any], failed: float, detected: float, **more: Any) -
     }  # fmt: skip
 
 
+def incident(name, began, nodes, klass="GPU"):
+    return {
+        "incident": name, "day": at(began).date(), "cluster": "c", "began": began, "ended": began,
+        "node": nodes[0], "device": "", "nodes": nodes, "gpus": [], "class": klass,
+        "component": "lost", "root_kind": "xid", "root_code": 79, "severity": "S1",
+        "confidence": 1.0, "events": 1, "definition": "coalesced-180s", "counts": True,
+        "interrupts": 1,
+    }  # fmt: skip
+
+
 def accounts(
     days: tuple[int, int] = (0, 1), horizon: float | None = None, **given: list[dict[str, Any]]
 ) -> dict[str, pl.DataFrame]:

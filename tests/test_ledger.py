@@ -7,6 +7,7 @@ from ledger_frames import (
     accounts,
     at,
     attempt,
+    incident,
     leaves,
     logged,
     mark,
@@ -30,16 +31,6 @@ def state(name, began, ended, state="DOWN*", reason="Not responding"):
     return {
         "cluster": "c", "node": name, "began": began, "ended": ended, "state": state,
         "reason": reason, "file": "events", "line_no": 1,
-    }  # fmt: skip
-
-
-def incident(name, began, nodes, klass="GPU"):
-    return {
-        "incident": name, "day": at(began).date(), "cluster": "c", "began": began, "ended": began,
-        "node": nodes[0], "device": "", "nodes": nodes, "gpus": [], "class": klass,
-        "component": "lost", "root_kind": "xid", "root_code": 79, "severity": "S1",
-        "confidence": 1.0, "events": 1, "definition": "coalesced-180s", "counts": True,
-        "interrupts": 1,
     }  # fmt: skip
 
 
@@ -355,6 +346,54 @@ class TestIdealStep:
             "ideal": 70 * 16 * MS,
             "step_lost": 80 * 16 * MS,
         }
+
+
+class TestStragglers:
+    """Two nodes of eight GPUs; the ideal is 10 s, and from step 201 on steps take 13 s."""
+
+    def slow(self, incidents, lengths=(13,) * 100):
+        one = attempt(0, 2000 + sum(lengths) + 60, NODES)
+        steps = step_rows(1, 0, [10] * 200 + list(lengths))
+        found = run([one], steps=steps, incidents=incidents)
+        told = found.filter(pl.col("leaf") == "slow")
+        assert leaves(found)["ideal"] == (2000 + 10 * len(lengths)) * 16 * MS
+        return {key: ms / 16 / MS for key, ms in leaves(told, "cause", "incident").items()}
+
+    def test_slow_steps_while_an_incident_lasts_on_a_node_of_the_run_are_its_own(self):
+        """From step 220 (2260 s) to 2500 s and the 180 s after, while blocks of steps are slow."""
+        lasting = {**incident("i1", 2260, ["n2"], "PCIe"), "ended": 2500}
+        assert self.slow([lasting]) == {("PCIe", "i1"): 33 * 3, ("", ""): 67 * 3}
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            pytest.param({"nodes": ["n9"]}, id="on another node"),
+            pytest.param({"class": "Software (user)"}, id="a program's own error"),
+            pytest.param({"definition": "as-recorded"}, id="under another definition"),
+            pytest.param({"began": 100, "ended": 200}, id="long before"),
+        ],
+    )
+    def test_what_no_hardware_of_the_run_explains_is_nobody_s(self, other):
+        lasting = {**incident("i1", 2260, ["n2"]), "ended": 2500} | other
+        assert self.slow([lasting]) == {("", ""): 100 * 3}
+
+    def test_a_stray_slow_step_is_no_spell(self):
+        lasting = {**incident("i1", 2000, ["n2"]), "ended": 4000}
+        assert self.slow([lasting], ([10] * 9 + [13]) * 5) == {("", ""): 5 * 3}
+
+    def test_of_two_incidents_at_once_the_first_to_begin_has_the_time_they_share(self):
+        first = {**incident("i1", 2000, ["n1"], "PCIe"), "ended": 2620 - 180}
+        second = {**incident("i2", 2100, ["n2"], "Network"), "ended": 4000}
+        found = self.slow([first, second])
+        assert sum(found.values()) == 300
+        # The step that ends beyond it belongs to the second.
+        assert found[("PCIe", "i1")] == 47 * 3
+
+    def test_steps_lost_to_a_restart_inside_the_allocation_are_the_incident_s_that_struck_it(self):
+        one = attempt(0, 400, NODES)
+        steps = [*step_rows(1, 0, [10] * 20), *step_rows(11, 260, [10] * 14, restart=1)]
+        found = run([one], steps=steps, incidents=[incident("i1", 195, ["n2"])])
+        assert leaves(found, "leaf", "incident")[("step_lost", "i1")] == 100 * 16 * MS
 
 
 class TestTokens:

@@ -17,6 +17,7 @@ from ledger_frames import (
     account_frames,
     at,
     attempt,
+    incident,
     logged,
     mark,
     node,
@@ -54,6 +55,12 @@ def history(rng, days: float) -> dict[str, pl.DataFrame]:
                 "reason": rng.choice([None, "XID 79", "firmware"]), "file": "e", "line_no": 1,
             }
         )  # fmt: skip
+    for number in range(rng.randint(0, 8)):
+        began = rng.uniform(-DAY_S, days * DAY_S)
+        klass = rng.choice(["GPU", "Network", "Human"])
+        struck = incident(f"x{number}", began, picked(rng), klass)
+        struck["ended"] = began + rng.choice([0, rng.uniform(0, days * DAY_S / 3)])
+        table["incidents"].append(struck)
     for number, run in enumerate("ab"):
         live(rng, table, run, job=str(number), until=days * DAY_S)
     for number in range(rng.randint(0, 3)):

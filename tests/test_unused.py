@@ -1,16 +1,20 @@
 """Hot spares and runs that shrink within their allocation: whose GPU time is what (G-8)."""
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger_frames import accounts, attempt, leaves, mark, node, step_rows
+from ledger_frames import accounts, attempt, incident, leaves, mark, node, step_rows
+
+from transforms.ledger.owners import NOBODY
+from transforms.ledger.struck import Strikes, missing
 
 MS = 1000
 NODES = ["n1", "n2", "n3"]
 FLEET = [node(name) for name in NODES]
 
 
-def story(*used: int | None, length: int = 100):
+def story(*used: int | None, length: int = 100, **more):
     """Starts of the process every 100 s within one allocation of 24 GPUs, each on so many GPUs."""
     marks = [
         mark("job_start", n * length, n * length, gpus=gpus, restart=n)
@@ -26,6 +30,7 @@ def story(*used: int | None, length: int = 100):
         run_attempts=[attempt(0, len(used) * length, NODES)],
         run_marks=marks,
         steps=steps,
+        **more,
     )
 
 
@@ -74,3 +79,97 @@ def test_runs_that_resize_sum_to_their_allocation_and_the_fleet_to_its_capacity(
         trained += 100 * hundreds * latest
     found = leaves(made["run_time"])
     assert found.get("ideal", 0) + found.get("slow", 0) == trained * MS
+
+
+@pytest.mark.parametrize(
+    ("used", "nodes", "expected"),
+    [
+        pytest.param((24, 16), ["n3"], {("GPU", "i1"): 8}, id="its node's GPUs"),
+        pytest.param(
+            (24, 12), ["n3"], {("GPU", "i1"): 8, ("over-eviction", "i1"): 4}, id="and healthy ones"
+        ),
+        pytest.param((24, 12), ["n2", "n3"], {("GPU", "i1"): 12}, id="two nodes struck"),
+        pytest.param((24, 16), ["n9"], {("", ""): 8}, id="a node that the run does not hold"),
+        pytest.param((24, 20, 16), ["n3"], {("GPU", "i1"): 4 + 4, ("", ""): 4}, id="two losses"),
+        pytest.param((24, 12, 20), ["n3"], {("GPU", "i1"): 8 + 4, ("over-eviction", "i1"): 4},
+                     id="those evicted come back first"),
+    ],
+)  # fmt: skip
+def test_missing_gpus_are_the_incident_s_that_struck_their_nodes(used, nodes, expected):
+    """It struck 50 s before the second start; a third start is 100 s later."""
+    made = story(*used, incidents=[incident("i1", 50, nodes)])
+    lost = made["run_time"].filter(pl.col("leaf") == "repair_wait")
+    assert leaves(lost, "cause", "incident") == {key: n * 100 * MS for key, n in expected.items()}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "second", "expected"),
+    [
+        pytest.param((24, 24), 15, {"ideal": 2400 + 2400}, id="the same batch, half as long again"),
+        pytest.param((24, 16), 10, {"ideal": 2400 + 1600}, id="as many tokens a GPU"),
+        pytest.param((24, 24), 18, {"ideal": 2400 + 2400, "slow": 480}, id="dearer than that"),
+        pytest.param((None, None), 18, {"ideal": 2400 + 2400, "slow": 480}, id="no tokens told"),
+    ],
+)
+def test_what_a_step_costs_more_on_fewer_gpus_is_slow_as_elastic(tokens, second, expected):
+    """Ten steps of 10 s on 24 GPUs, then ten on 16: beyond the full size's GPU time a token."""
+    marks = [mark("job_start", 0, 0, gpus=24), mark("job_start", 100, 100, gpus=16, restart=1)]
+    steps = step_rows(1, 0, [10] * 10, tokens=tokens[0])
+    steps += step_rows(11, 100, [second] * 10, tokens=tokens[1], restart=1)
+    made = accounts(
+        fleet=FLEET,
+        run_attempts=[attempt(0, 100 + 10 * second, NODES)],
+        run_marks=marks,
+        steps=steps,
+    )["run_time"]
+    kept = made.filter(pl.col("leaf").is_in(["ideal", "slow"]))
+    assert leaves(kept) == {leaf: seconds * MS for leaf, seconds in expected.items()}
+    assert set(kept.filter(leaf="slow")["cause"]) <= {"elastic"}
+
+
+def owners_one_by_one(use, incidents, held, per_node):
+    """Who has each missing GPU at each start, told GPU by GPU; a GPU has one owner or nobody."""
+    owner: list[int | None] = [None] * held  # of GPU n, counted from 0: None while it trains
+    told = []
+    before, since = use[0], None
+    for nth, now in enumerate(use):
+        at = 100 * nth
+        if now < before:
+            near = [
+                i for i in incidents if i["began"] <= at and (since is None or i["began"] > since)
+            ]
+            last = max(near, key=lambda i: (i["began"], i["owner"]), default=None)
+            for gpu in range(now, before):
+                is_struck = last and gpu >= before - last["struck"] * per_node
+                owner[gpu] = NOBODY if not last else last["owner" if is_struck else "eviction"]
+        for gpu in range(now):
+            owner[gpu] = None
+        told.append(list(owner[: max(use[: nth + 1])]))
+        before, since = now, at
+    return told
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(12, 24), min_size=1, max_size=6),
+    st.lists(st.tuples(st.integers(-5, 60), st.integers(1, 2)), max_size=4, unique=True),
+)
+def test_each_missing_gpu_has_one_owner_whatever_the_starts(use, struck):
+    used = pl.DataFrame({"line": 0, "began": [100 * n for n in range(len(use))], "use": use})
+    used = used.with_columns(most=pl.col("use").cum_max())
+    lines = pl.DataFrame({"line": [0], "started": [0], "gpus": [24], "node_count": [3]})
+    incidents = [
+        {"line": 0, "incident": f"i{n}", "began": 10 * at, "ended": 10 * at, "klass": "GPU",
+         "struck": nodes, "owner": 50 + n, "eviction": 90 + n}
+        for n, (at, nodes) in enumerate(struck)
+    ]  # fmt: skip
+    whole = dict.fromkeys(("line", "began", "ended", "struck", "owner", "eviction"), pl.Int64)
+    rows = pl.DataFrame(incidents, schema=whole | {"incident": pl.String, "klass": pl.String})
+    found = missing(used, lines, Strikes(rows))
+    for row, owner in enumerate(owners_one_by_one(use, incidents, 24, 8)):
+        parts = found.filter(row=row).iter_rows(named=True)
+        told = {gpu: part["owner"] for part in parts for gpu in range(part["low"], part["high"])}
+        assert told == {gpu: who for gpu, who in enumerate(owner) if who is not None}
+        assert sum(found.filter(row=row).select(pl.col("high") - pl.col("low")).to_series()) == len(
+            told
+        )

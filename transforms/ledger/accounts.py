@@ -18,9 +18,10 @@ from transforms.ledger.in_use import on_attempts
 from transforms.ledger.lines import REACH_DAYS, attempt_lines
 from transforms.ledger.logs import Logs, Span
 from transforms.ledger.nodes import ID, share_nodes
-from transforms.ledger.owners import NOBODY, START_UP, owners, recovering, settle
+from transforms.ledger.owners import ELASTIC, NOBODY, START_UP, owners, recovering, settle
 from transforms.ledger.paces import Paces
 from transforms.ledger.startup import first_of_lines
+from transforms.ledger.struck import Strikes, missing
 from transforms.ledger.telemetry import idle_apart, idle_over_time
 from transforms.ledger.timeline import (
     DAY_MS,
@@ -88,7 +89,7 @@ def gpu_accounts(
         node_states=node_states,
         outages=outages,
         incidents=incidents,
-    )["repairs"].join(blamed, on="incident", how="left")
+    )["repairs"].join(blamed.drop("eviction"), on="incident", how="left")
     waiting = wait_slices(lines, stops, out, fleet, since, until)
     held, rest = share_nodes(fleet, lines, waiting, out, spells, since, until)
     # Where an attempt comes to hold or use more or fewer GPUs its slices are summed apart.
@@ -96,12 +97,15 @@ def gpu_accounts(
     seen = idle_over_time(lines, fleet, idle_spells)
     turns = np.concatenate([pack(rows["line"], rows["began"]) for rows in (held, used, seen)])
     span = Span.of(lines, logs.steps, since, until)
-    fates = fates_of(lines, logs, stops, span)
+    strikes = Strikes.of(incidents, blamed, lines, fleet)
+    fates = fates_of(lines, logs, stops, strikes, span)
+    paces = Paces(used, ideal_steps)
     claims = attempt_claims(
-        lines, logs, stops, fates, Paces(used, ideal_steps), ms(window.horizon), span, turns
+        lines, logs, stops, fates, paces, strikes, ms(window.horizon), span, turns
     )
     allocated = _allocated(lines, logs, stops, claims, since)
-    in_hand = idle_apart(unused_apart(allocated, used), seen)
+    in_hand = unused_apart(allocated, used, missing(used, lines, strikes))
+    in_hand = idle_apart(in_hand, seen)
     own = pl.concat([in_hand, waiting])
     named = lines.select("line", "cluster", "run", node=pl.col("nodes").list.first())
     # A node's time counts where the node is, also for a job whose records name no cluster.
@@ -151,16 +155,25 @@ def _allocated(
 def _slow_apart(slices: pl.DataFrame) -> pl.DataFrame:
     """Split the kept steps: the time that they ideally take, then `slow` (methods G-4).
 
-    What was cut out of a step for a checkpoint counts for neither.
+    Of that first what going on with fewer GPUs costs, up to the pace of their number (G-8). What was
+    cut out of a step for a checkpoint counts for neither.
     """
     is_kept = pl.col("leaf") == "ideal"
     kept = slices.filter(is_kept)
     took = (kept["ended"] - kept["began"]).to_numpy()
-    left = kept["ideal_ms"].to_numpy() - sum_before(took, kept["claim"].to_numpy())
-    turn = kept["began"] + pl.Series(np.clip(left, 0, took))
-    slow = kept.with_columns(began=turn, leaf=pl.lit("slow", LEAF))
-    parts = pl.concat([slices.filter(~is_kept), kept.with_columns(ended=turn), slow])
-    return parts.filter(pl.col("began") < pl.col("ended"))
+    before = sum_before(took, kept["claim"].to_numpy())
+    ideal = kept["ideal_ms"].to_numpy()
+    turn = kept["began"] + pl.Series(np.clip(ideal - before, 0, took))
+    pace = np.maximum(kept["pace_ms"].fill_null(0).to_numpy(), ideal)
+    behind = kept["began"] + pl.Series(np.clip(pace - before, 0, took))
+    slow = kept.with_columns(leaf=pl.lit("slow", LEAF))
+    parts = [
+        slices.filter(~is_kept),
+        kept.with_columns(ended=turn, owner=pl.lit(NOBODY, pl.Int64)),
+        slow.with_columns(began=turn, ended=behind, owner=pl.lit(ELASTIC, pl.Int64)),
+        slow.with_columns(began=behind),
+    ]
+    return pl.concat(parts).filter(pl.col("began") < pl.col("ended"))
 
 
 def _held_by(own: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:

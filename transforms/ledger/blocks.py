@@ -5,6 +5,8 @@ other without a gap, on one day and with one owner, and that no mark touches, ar
 same length, whose ideal time is the sum of theirs.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import polars as pl
 
@@ -17,12 +19,12 @@ def blocks(
     ended: np.ndarray,
     marks: np.ndarray,
     same: np.ndarray,
-    ideal_ms: np.ndarray | None = None,
+    amounts: Mapping[str, np.ndarray] | None = None,
 ) -> pl.DataFrame:
     """Merge claims on steps between `marks` (keys of line and instant).
 
-    Gives line, began, ended, the row of the first step, and ideal_ms where it is given. Steps
-    of a claim have one value of `same`. Sums of the sweep's slices over days are those of the
+    Gives line, began, ended, the row of the first step, and the sums of `amounts` (ms, of each step
+    no more than it took) where any are given. Steps of a claim have one value of `same`. Sums of the sweep's slices over days are those of the
     single claims, as long as begin and end of every claim above them, and every instant at which
     anything changes that is summed by, is a mark.
     """
@@ -44,14 +46,15 @@ def blocks(
             "row": first,
         }
     )
-    if ideal_ms is None:
-        return merged
-    whole = np.minimum(ideal_ms, ended - began)
-    if row is not None:
-        whole = whole[row]
-    # A step by itself keeps its own ideal: part of it may go to another claim.
-    summed = np.add.reduceat(whole, starts) if len(starts) else whole
-    return merged.with_columns(ideal_ms=pl.Series(np.where(last > starts, summed, ideal_ms[first])))
+    for name, amount in (amounts or {}).items():
+        whole = np.minimum(amount, ended - began)
+        if row is not None:
+            whole = whole[row]
+        # A step by itself keeps its own amount: part of it may go to another claim.
+        summed = np.add.reduceat(whole, starts) if len(starts) else whole
+        kept = np.where(last > starts, summed, amount[first])
+        merged = merged.with_columns(pl.Series(name, kept, pl.Int64))
+    return merged
 
 
 def _joins(low: np.ndarray, high: np.ndarray, marks: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from transforms.ledger.lines import REACH_MS
 from transforms.ledger.logs import Logs, Span, by_line, holding
 from transforms.ledger.owners import INSURANCE, NOBODY
 from transforms.ledger.paces import Paces
+from transforms.ledger.struck import Strikes
 from transforms.ledger.timeline import BOUNDS, DAY_MS, pack
 from transforms.tables.derived import EVIDENCE, LEAVES
 
@@ -31,14 +32,15 @@ def attempt_claims(
     stops: pl.DataFrame,
     fates: Fates,
     paces: Paces,
+    strikes: Strikes,
     horizon: int,
     span: Span,
     marks: np.ndarray = NONE,
 ) -> list[pl.DataFrame]:
     """Claims on the attempts' allocations, highest priority first, as `timeline.sweep` takes them.
 
-    Only what bears on the span is claimed. Columns line, began, ended, leaf, evidence, owner, ideal_ms (of kept steps, else
-    null) and provisional; every claim lies within its allocation. Steps that no claim above them
+    Only what bears on the span is claimed. Columns line, began, ended, leaf, evidence, owner, ideal_ms and pace_ms (of kept
+    steps, else null) and provisional; every claim lies within its allocation. Steps that no claim above them
     and none of `marks` (keys of line and instant, where what the slices are summed by changes)
     touches are claimed as one.
     """
@@ -69,14 +71,16 @@ def attempt_claims(
         _claim(held.filter(~pl.col("has_log")), "not_measured", "scheduler"),
     ]
     above = [span.within(level) for level in above]
-    lost, kept = claims_of(fates, paces, lines, logs, horizon, [marks, *map(edges, above)])
+    lost, kept = claims_of(fates, paces, strikes, lines, logs, horizon, [marks, *map(edges, above)])
     trained_through = [
         _claim(lost, "step_lost", "steps", owner=pl.col("owner")),
         _claim(
             kept,
             "ideal",
             "steps",
+            owner=pl.col("owner"),
             ideal_ms=pl.col("ideal_ms"),
+            pace_ms=pl.col("pace_ms") if "pace_ms" in kept.columns else None,
             provisional=pl.col("provisional"),
         ),
     ]
@@ -118,6 +122,7 @@ def _claim(
     evidence: str | pl.Expr,
     owner: pl.Expr | None = None,
     ideal_ms: pl.Expr | None = None,
+    pace_ms: pl.Expr | None = None,
     provisional: pl.Expr | None = None,
 ) -> pl.DataFrame:
     """Give rows with line, began and ended the shape of claims."""
@@ -128,5 +133,6 @@ def _claim(
         says.cast(EVIDENCE_TYPE).alias("evidence"),
         (pl.lit(NOBODY) if owner is None else owner).cast(pl.Int64).alias("owner"),
         (pl.lit(None) if ideal_ms is None else ideal_ms).cast(pl.Int64).alias("ideal_ms"),
+        (pl.lit(None) if pace_ms is None else pace_ms).cast(pl.Int64).alias("pace_ms"),
         (pl.lit(False) if provisional is None else provisional).alias("provisional"),
     )

@@ -13,6 +13,7 @@ from transforms.ledger.blocks import blocks
 from transforms.ledger.logs import Logs, Span
 from transforms.ledger.owners import ROLLBACK
 from transforms.ledger.paces import Paces
+from transforms.ledger.struck import EARLY_MS, Strikes, slowed_by
 from transforms.ledger.timeline import FOREVER, pack
 
 Rows = np.ndarray | slice
@@ -34,7 +35,9 @@ class Fates:
     kept: Rows
 
 
-def fates_of(lines: pl.DataFrame, logs: Logs, stops: pl.DataFrame, span: Span) -> Fates:
+def fates_of(
+    lines: pl.DataFrame, logs: Logs, stops: pl.DataFrame, strikes: Strikes, span: Span
+) -> Fates:
     """Tell the kept steps from the lost ones, as far as they lie in the span."""
     number, stretches = training.stretches(logs.steps, lines)
     restores = logs.checkpoints.filter(~checkpoints.IS_SAVE)
@@ -47,7 +50,7 @@ def fates_of(lines: pl.DataFrame, logs: Logs, stops: pl.DataFrame, span: Span) -
     by = lineage.discarded_by(step[near], began[near], number[near], stretches, dead)
     is_lost = np.zeros(len(line), bool)
     is_lost[near] = by >= 0
-    owner = _blamed(stretches, stops).to_numpy()[by[by >= 0]]
+    owner = _blamed(stretches, stops, strikes).to_numpy()[by[by >= 0]]
     lost, kept = np.flatnonzero(is_lost), _rows((from_ < to) & ~is_lost)
     return Fates(logs.steps, from_, to, lost, owner, kept)
 
@@ -55,6 +58,7 @@ def fates_of(lines: pl.DataFrame, logs: Logs, stops: pl.DataFrame, span: Span) -
 def claims_of(
     fates: Fates,
     paces: Paces,
+    strikes: Strikes,
     lines: pl.DataFrame,
     logs: Logs,
     horizon: int,
@@ -62,14 +66,21 @@ def claims_of(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The lost steps and the kept ones as claims; those that no mark touches as one.
 
-    Both have line, began and ended; the lost their owner, the kept ideal_ms and provisional.
+    Both have line, began, ended and owner; the kept also ideal_ms, pace_ms where any step is behind
+    the pace of its size, and provisional. The owner of kept steps is that of their slow part.
     """
     line, _, began, ended = (fates.steps[name].to_numpy() for name in training.COLUMNS)
     lost, kept, from_, to = fates.lost, fates.kept, fates.began, fates.ended
     discarded = blocks(line[lost], from_[lost], to[lost], np.concatenate(marks), fates.owner)
     run_line = lines["run_line"].to_numpy()
-    ideal = paces.ideal_ms(fates.steps, lines)[kept]
-    ideal = np.where(ideal == FOREVER, (ended - began)[kept], ideal)
+    ideal, pace = paces.of(fates.steps, lines)
+    slowed = slowed_by(fates.steps, kept, ideal if pace is None else pace, strikes)
+    took = (ended - began)[kept]
+    amounts = {
+        name: np.where(amount[kept] == FOREVER, took, amount[kept])
+        for name, amount in (("ideal_ms", ideal), ("pace_ms", pace))
+        if amount is not None
+    }
     safe = checkpoints.durable(logs.checkpoints, horizon).join(
         lines.select("line", "run_line"), on="line"
     )
@@ -78,11 +89,14 @@ def claims_of(
     )
     lasting = blocks(
         line[kept], from_[kept], to[kept], np.concatenate([*marks, edges(discarded)]),
-        provisional, ideal,
+        2 * slowed + provisional, amounts,
     )  # fmt: skip
+    first = lasting["row"].to_numpy()
     return (
         discarded.with_columns(owner=pl.Series(fates.owner[discarded["row"].to_numpy()])),
-        lasting.with_columns(provisional=pl.Series(provisional[lasting["row"].to_numpy()])),
+        lasting.with_columns(
+            provisional=pl.Series(provisional[first]), owner=pl.Series(slowed[first])
+        ),
     )
 
 
@@ -96,11 +110,12 @@ def _rows(wanted: np.ndarray) -> np.ndarray | slice:
     return slice(None) if wanted.all() else np.flatnonzero(wanted)
 
 
-def _blamed(stretches: pl.DataFrame, stops: pl.DataFrame) -> pl.Series:
+def _blamed(stretches: pl.DataFrame, stops: pl.DataFrame, strikes: Strikes) -> pl.Series:
     """Who answers for the steps that each stretch discarded by starting below them.
 
-    The interruption that ended the attempt which trained before it, or the one inside this
-    attempt since then; else somebody rolled the run back by hand.
+    The interruption that ended the attempt which trained before it; inside one attempt the
+    interruption since then, or the incident that struck its nodes; else somebody rolled the run
+    back by hand.
     """
     last = stops.select(pl.col("line").alias("before"), "owner").unique(
         "before", keep="last", maintain_order=True
@@ -115,8 +130,14 @@ def _blamed(stretches: pl.DataFrame, stops: pl.DataFrame) -> pl.Series:
         .join_asof(inside, left_on="began", right_on="failed_at", by="line", check_sortedness=False)
         .sort("stretch")
     )
+    asked = named.select("line", since=pl.col("left_at") - EARLY_MS, until="began")
+    struck = strikes.latest(asked)["owner"].alias("struck")
     inner = pl.when(pl.col("failed_at") > pl.col("before_began")).then("inner")
     same = pl.col("before") == pl.col("line")
-    return named.select(
-        pl.when(same).then(inner).otherwise("owner").fill_null(ROLLBACK).alias("owner")
+    return named.with_columns(struck).select(
+        pl.when(same)
+        .then(pl.coalesce(inner, "struck"))
+        .otherwise("owner")
+        .fill_null(ROLLBACK)
+        .alias("owner")
     )["owner"]

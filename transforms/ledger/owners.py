@@ -1,8 +1,8 @@
 """Who answers for lost time: one numbered list of owners, so that no slice has two (methods G-7).
 
 Owners are the interruptions, the incidents that took nodes out, and a few standing ones: nobody,
-a run's first start, the insurance that checkpoints are, a manual rollback, and each failure class
-by itself where no incident is known.
+a run's first start, the insurance that checkpoints are, a manual rollback, each failure class by
+itself where no incident is known, and the price of going on with fewer GPUs.
 """
 
 import numpy as np
@@ -14,7 +14,9 @@ from transforms.tables.derived import CLASSES
 
 NOBODY, START_UP, INSURANCE = 0, 1, 2
 SECOND_ORDER = "second-order"
-_STANDING = ("", "start-up", "insurance", *CLASSES)
+OVER_EVICTION = "over-eviction"
+_STANDING = ("", "start-up", "insurance", *CLASSES, "elastic")
+ELASTIC = len(_STANDING) - 1
 CLASS_OWNER = {name: _STANDING.index(name) for name in CLASSES}
 ROLLBACK = CLASS_OWNER["Human"]
 
@@ -26,6 +28,7 @@ def owners(
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Number all owners; give them, the interruptions with their attempts, and the incidents.
 
+    Incidents have `owner`, and `eviction` for what was taken out with the nodes that they struck.
     The owners are rows owner (its number and place), cause, incident and last_day: no day after
     it is an owner's to answer for. Interruptions gain `owner` and `line`, instants in ms.
     """
@@ -38,6 +41,7 @@ def owners(
         .with_columns(pl.col("owner").cast(pl.Int64))
     )
     found = incidents.sort("incident").with_row_index("owner", offset=len(standing) + len(stops))
+    last_day = (pl.col("day") + _REACH).alias("last_day")
     table = pl.concat(
         [
             standing,
@@ -49,13 +53,10 @@ def owners(
                 .otherwise(pl.col("cause").cast(pl.String))
                 .alias("cause"),
                 pl.coalesce("second_order_of", "incident", pl.lit("")).alias("incident"),
-                (pl.col("day") + _REACH).alias("last_day"),
+                last_day,
             ),
-            found.select(
-                pl.col("class").cast(pl.String).alias("cause"),
-                "incident",
-                (pl.col("day") + _REACH).alias("last_day"),
-            ),
+            found.select(pl.col("class").cast(pl.String).alias("cause"), "incident", last_day),
+            found.select(pl.lit(OVER_EVICTION).alias("cause"), "incident", last_day),
         ]
     ).with_row_index("owner")
     on_lines = (
@@ -74,7 +75,11 @@ def owners(
     return (
         table.with_columns(pl.col("owner").cast(pl.Int64)),
         on_lines,
-        found.select("incident", pl.col("owner").cast(pl.Int64)),
+        found.select(
+            "incident",
+            pl.col("owner").cast(pl.Int64),
+            (pl.col("owner").cast(pl.Int64) + len(found)).alias("eviction"),
+        ),
     )
 
 

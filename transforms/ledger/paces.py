@@ -49,9 +49,10 @@ def first_steps(
     number, table = segments(told, lines, on_attempts(gpu_use, lines))
     began, ended = told["began"].to_numpy(), told["ended"].to_numpy()
     keys, took = pack(number, began), ended - began
+    order = None
     if not bool((keys[1:] > keys[:-1]).all()):
-        row = np.lexsort((took, keys))
-        keys, took = keys[row], took[row]
+        order = np.lexsort((took, keys))
+        keys, took = keys[order], took[order]
     opens = np.flatnonzero(np.diff(_days(keys), prepend=-1))
     segment, at = unpack(keys[opens])
     since, until = ms(window.since), ms(window.until)
@@ -60,11 +61,14 @@ def first_steps(
     count = np.diff(opens, append=len(keys))
     wanted = np.flatnonzero((had < STEPS) & (at >= since) & (at < until))
     row, nth = ranges(np.minimum(count[wanted], STEPS))
+    chosen = opens[wanted][row] + nth
+    said = pl.Series(chosen if order is None else order[chosen])
     rows = table[pl.Series(segment[wanted][row])].select(
         *SEGMENT,
         day=pl.Series(at[wanted][row] // DAY_MS).cast(pl.Int32).cast(pl.Date),
         nth=pl.Series(nth),
-        took_ms=pl.Series(took[opens[wanted][row] + nth]),
+        took_ms=pl.Series(took[chosen]),
+        tokens=told["tokens"].gather(said) if "tokens" in told.columns else pl.lit(None, pl.Int64),
     )
     typed = rows.select(pl.col(name).cast(kind) for name, kind in FIRST_STEPS.dtypes.items())
     return {"first_steps": FIRST_STEPS.conform(typed.sort(FIRST_STEPS.key))}
@@ -82,11 +86,16 @@ def ideal_steps(window: "Window", *, first_steps: pl.DataFrame) -> Mapping[str, 
         .filter(pl.col("day") < pl.col("first_day") + pl.duration(days=REACH_DAYS))
         .sort(*SEGMENT, "day", "nth")
         .group_by(SEGMENT, maintain_order=True)
-        .agg(pl.col("first_day").first(), pl.col("took_ms").head(STEPS).sort())
+        .agg(
+            pl.col("first_day").first(),
+            pl.col("took_ms").head(STEPS).sort(),
+            pl.col("tokens").head(STEPS).mean().round().cast(pl.Int64),
+        )
         .select(
             *SEGMENT,
             began=pl.col("first_day").cast(IDEAL_STEPS.dtypes["began"]),
             forgotten=pl.lit(None, IDEAL_STEPS.dtypes["began"]),
+            tokens="tokens",
             steps=pl.col("took_ms").list.len().cast(pl.Int64),
             ideal_ms=pl.col("took_ms").list.get((pl.col("took_ms").list.len() - 1) // ORDER),
         )
@@ -161,9 +170,42 @@ class Paces:
     used: pl.DataFrame
     ideal_steps: pl.DataFrame
 
-    def ideal_ms(self, steps: pl.DataFrame, lines: pl.DataFrame) -> np.ndarray:
-        """Ideal time of each step (ms); FOREVER where its segment has none, as outside of any allocation."""
+    def of(self, steps: pl.DataFrame, lines: pl.DataFrame) -> tuple[np.ndarray, np.ndarray | None]:
+        """Ideal time of each step, and the pace of its own segment where any is behind it (ms).
+
+        FOREVER where a segment has none, as outside of any allocation. The ideal of a segment that
+        lost GPUs on the way is that of the full size, token by token: what lies between is the price
+        of going on with fewer (G-8).
+        """
         number, table = segments(steps, lines, self.used)
-        known = self.ideal_steps.select(*SEGMENT, "ideal_ms")
-        found = table.select(SEGMENT).join(known, on=SEGMENT, how="left", maintain_order="left")
-        return found["ideal_ms"].fill_null(FOREVER).to_numpy()[number]
+        known = self.ideal_steps.select(*SEGMENT, "ideal_ms", "tokens")
+        found = table.join(known, on=SEGMENT, how="left", maintain_order="left")
+        pace = found["ideal_ms"].fill_null(FOREVER)
+        full = self._of_the_full_size(found)
+        ideal = pl.DataFrame({"pace": pace, "full": full}).min_horizontal()
+        if (ideal == pace).all():
+            return pace.to_numpy()[number], None
+        return ideal.to_numpy()[number], pace.to_numpy()[number]
+
+    def _of_the_full_size(self, table: pl.DataFrame) -> pl.Series:
+        """What a step of each shrunken segment would take at the full size's GPU time a token; else null.
+
+        Full is the most that the attempt has used. Where no tokens are told a step counts as a step.
+        """
+        whole = self.ideal_steps.select(
+            *("cluster", "run"), most="gpus", full_batch="batch_tokens", full_ms="ideal_ms",
+            full_tokens="tokens",
+        )  # fmt: skip
+        small = table.filter(pl.col("gpus") < pl.col("most"))
+        is_told = (pl.col("batch_tokens") > 0) & (pl.col("full_batch") > 0)
+        share = pl.when(is_told).then(pl.col("tokens") / pl.col("full_tokens")).otherwise(1.0)
+        scaled = (
+            small.join(whole, on=["cluster", "run", "most"])
+            .with_columns(
+                full=(pl.col("full_ms") * pl.col("most") / pl.col("gpus") * share).round()
+            )
+            .sort("segment", pl.col("batch_tokens") != pl.col("full_batch"), "full")
+            .unique("segment", keep="first")
+            .select("segment", pl.col("full").cast(pl.Int64))
+        )
+        return table.join(scaled, on="segment", how="left", maintain_order="left")["full"]

@@ -60,14 +60,18 @@ def stretches(steps: pl.DataFrame, lines: pl.DataFrame) -> tuple[np.ndarray, pl.
     """Number the stretches of rising steps: an attempt, or its part up to a manual rollback.
 
     Gives the number of each step's stretch (rising with the order in which the run lived them),
-    and one row per stretch: stretch, line, run_line, first_step, began.
+    and one row per stretch: stretch, line, run_line, first_step, began, and left_at, when the step
+    before it ended (of whatever stretch).
     """
     line, step = steps["line"].to_numpy(), steps["step"].to_numpy()
     falls = np.ones(len(steps), bool)
     falls[1:] = (step[1:] <= step[:-1]) | (line[1:] != line[:-1])
-    first = steps[np.flatnonzero(falls)]
+    opens = np.flatnonzero(falls)
+    first = steps[opens]
     table = first.select("line", first_step="step", began="began").with_columns(
-        stretch=pl.int_range(pl.len()), run_line=lines["run_line"].gather(first["line"])
+        left_at=steps["ended"].gather(pl.Series(np.maximum(opens - 1, 0), dtype=pl.Int64)),
+        stretch=pl.int_range(pl.len()),
+        run_line=lines["run_line"].gather(first["line"]),
     )
     return np.cumsum(falls) - 1, table
 

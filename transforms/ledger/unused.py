@@ -12,11 +12,12 @@ from transforms.ledger.owners import NOBODY
 from transforms.ledger.timeline import cut, latest_before, pack
 
 
-def unused_apart(slices: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+def unused_apart(slices: pl.DataFrame, told: pl.DataFrame, missing: pl.DataFrame) -> pl.DataFrame:
     """Split slices of allocations (SLICE) into the GPUs that train and those that do not.
 
-    `told` is what `in_use.on_attempts` gives. The parts of a slice sum to it; those in use come first in the
-    numbering of the line's GPUs, then the missing, then the spare.
+    `told` is what `in_use.on_attempts` gives, `missing` who took which of its GPUs (struck.missing).
+    The parts of a slice sum to it; those in use come first in the numbering of the line's GPUs, then
+    the missing, then the spare.
     """
     if told.is_empty() or slices.is_empty():
         return slices
@@ -24,12 +25,17 @@ def unused_apart(slices: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
     row = pl.Series(latest_before(told, pieces["line"], pieces["began"]))
     known = row.set(row < 0, None)
     pieces = pieces.with_columns(
-        use=told["use"].gather(known), most=told["most"].gather(known)
+        row=known, use=told["use"].gather(known), most=told["most"].gather(known)
     ).with_columns(
         pl.coalesce("use", "gpus").alias("use"), pl.coalesce("most", "gpus").alias("most")
     )
+    taken = (
+        pieces.drop("owner").join(missing, on="row").with_columns(leaf=pl.lit("repair_wait", LEAF))
+    )
+    spare = pieces.with_columns(
+        leaf=pl.lit("spare", LEAF), low="most", high="gpus", owner=pl.lit(NOBODY, pl.Int64)
+    )
     idle = {
-        "owner": pl.lit(NOBODY, pl.Int64),
         "fallback": pl.lit(NOBODY, pl.Int64),
         "evidence": pl.lit("marks", EVIDENCE_TYPE),
         "provisional": pl.lit(False),
@@ -37,13 +43,8 @@ def unused_apart(slices: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
     parts = [
         pieces.with_columns(gpus="use"),
         *(
-            pieces.with_columns(
-                leaf=pl.lit(leaf, LEAF),
-                from_gpu=pl.col(low),
-                gpus=pl.col(high) - pl.col(low),
-                **idle,
-            )
-            for leaf, low, high in (("repair_wait", "use", "most"), ("spare", "most", "gpus"))
+            part.with_columns(from_gpu=pl.col("low"), gpus=pl.col("high") - pl.col("low"), **idle)
+            for part in (taken, spare)
         ),
     ]
     return pl.concat([part.select(slices.columns) for part in parts]).filter(pl.col("gpus") > 0)

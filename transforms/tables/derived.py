@@ -274,7 +274,7 @@ class GpuTime(dy.Schema):
     leaf = dy.Enum(LEAVES, primary_key=True, description="what the time was, methods 4.2")
     cause = dy.String(
         primary_key=True,
-        description="class that owns the loss; '' where none does; insurance for checkpoint stalls; start-up for a run's first start; second-order for a run preempted because another one failed",
+        description="class that owns the loss; '' where none does; insurance for checkpoint stalls; start-up for a run's first start; second-order for a run preempted because another one failed; over-eviction for GPUs taken out with those that failed; elastic for what a step costs more on fewer GPUs",
     )
     incident = dy.String(
         primary_key=True, description="incident that owns the loss; '' where none does"
@@ -346,6 +346,7 @@ class FirstSteps(dy.Schema):
     )
     nth = dy.Int64(primary_key=True, description="place of the step in that day, from 0")
     took_ms = dy.Int64(description="its length (ms)")
+    tokens = dy.Int64(nullable=True, description="its tokens; null when not told")
 
 
 class IdealSteps(dy.Schema):
@@ -356,6 +357,7 @@ class IdealSteps(dy.Schema):
     began = instant("midnight (UTC) before its first step")
     forgotten = instant("always null: the ideal is frozen", nullable=True)
     steps = dy.Int64(description="first steps that it rests on, 200 at most")
+    tokens = dy.Int64(nullable=True, description="their mean of tokens; null when not told")
     ideal_ms = dy.Int64(description="their 10th percentile (ms): what a step ideally takes")
 
 
