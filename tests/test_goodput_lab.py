@@ -89,7 +89,8 @@ def test_windows_of_an_hour_sum_to_the_whole(tmp_path):
         *("steps", "checkpoints", "run_marks"),
     )
     frames = {name: read(lake, name) for name in reads}
-    empty = {name: tables.BY_NAME[name].empty() for name in ("node_states", "incidents", "outages")}
+    untold = ("node_states", "incidents", "outages", "idle_spells")
+    empty = {name: tables.BY_NAME[name].empty() for name in untold}
 
     def account(since: datetime, until: datetime) -> pl.DataFrame:
         window = Window(since, until, T0 + timedelta(hours=5))
