@@ -261,3 +261,61 @@ def test_two_jobs_with_three_attempts_each_are_two_runs(shared_data):
     assert len(made) == 70
     again = made.filter(link="requeue").group_by("run").len().sort("run")
     assert again.rows() == [("1", 3), ("34", 3)]
+
+
+class TestHeterogeneousJobs:
+    """Slurm's `12+0`, `12+1`: several components of one job, with one fate."""
+
+    HEAD = attempt("12+0", 1, hours=2, nodes=["head"], node_count=1, gpus=0, cpus=32)
+
+    def one(self, *parts, marks=(), **more):
+        return linked([*parts], marks, **more).to_dicts()
+
+    def test_they_are_one_attempt_of_one_run_under_the_leader_s_id(self):
+        first = attempt("12+1", 1, hours=2, nodes=["n2", "n1"], node_count=2, cpus=8)
+        second = attempt("12+2", 1, hours=1.9, nodes=["n3"], node_count=1, gpus=4, name="late")
+        (row,) = self.one(second, self.HEAD, first)
+        assert (row["job_id"], row["run"], row["link"]) == ("12", "12", "alone")
+        assert (row["nodes"], row["node_count"], row["gpus"]) == (["n1", "n2", "n3"], 3, 20)
+        assert (row["started"], row["ended"]) == (T0 + HOUR, T0 + 3 * HOUR)
+        assert row["name"] == "late"
+
+    def test_the_component_that_failed_tells_how_all_of_them_ended(self):
+        dead = attempt("12+1", 1, hours=2, state="NODE_FAIL", exit_code=0)
+        (row,) = self.one({**self.HEAD, "state": "CANCELLED", "exit_code": 1}, dead)
+        assert (row["state"], row["exit_code"]) == ("NODE_FAIL", 0)
+
+    def test_a_requeue_is_a_second_attempt_and_the_log_names_the_leader(self):
+        parts = [attempt(f"12+{n}", hour) for n in (0, 1) for hour in (1, 3)]
+        rows = self.one(*parts, marks=[mark("12", 3.1, "big")])
+        assert [(r["job_id"], r["run"], r["link"], r["logs_steps"]) for r in rows] == [
+            ("12", "big", "train_log", False),
+            ("12", "big", "train_log", True),
+        ]
+        assert {r["gpus"] for r in rows} == {32}
+
+    def test_while_one_component_runs_the_job_runs(self):
+        (row,) = self.one(self.HEAD, attempt("12+1", 1) | {"ended": None, "state": "RUNNING"})
+        assert row["ended"] is None
+
+    def test_components_that_wait_hold_nothing(self):
+        waiting = {"started": None, "ended": None, "nodes": None, "state": "PENDING"}
+        (row,) = self.one(self.HEAD | waiting, attempt("12+1", 1) | waiting)
+        assert (row["started"], row["nodes"], row["gpus"]) == (None, None, 16)
+
+    def test_without_any_gpu_all_nodes_count(self):
+        (row,) = self.one(self.HEAD, self.HEAD | {"job_id": "12+1", "nodes": ["other"]})
+        assert (row["nodes"], row["node_count"], row["gpus"]) == (["head", "other"], 2, 0)
+
+    def test_a_chain_of_time_limits_links_them_as_it_does_others(self):
+        named = {"name": "big", "user": "maria", "account": "a", "partition": "p"}
+        parts = [
+            attempt(f"{job}+{n}", hour, state="TIMEOUT", **named)
+            for job, hour in ((12, 1), (15, 2))
+            for n in (0, 1)
+        ]
+        rows = self.one(*parts)
+        assert [(r["job_id"], r["run"], r["link"]) for r in rows] == [
+            ("12", "12", "time_limit"),
+            ("15", "12", "time_limit"),
+        ]

@@ -8,8 +8,7 @@ A job goes on with the one before it if both have the same cluster, user, name, 
 partition, the first stopped unfinished, and the second was submitted within a day of that end (of a
 time limit also ahead of it), started after it, and has at least half and at most twice the GPUs. Jobs of a few nodes
 bear the same names by habit: there the second must come within a quarter of an hour. A name that
-belongs to two jobs at once says nothing. Tasks of arrays and parts of heterogeneous jobs are runs of their
-own. Which checkpoints a job reads the scheduler does not tell, so no other link is less sure.
+belongs to two jobs at once says nothing. Tasks of arrays are runs of their own. Which checkpoints a job reads the scheduler does not tell, so no other link is less sure.
 """
 
 import polars as pl
@@ -75,7 +74,7 @@ def _jobs(job_attempts: pl.DataFrame) -> pl.DataFrame:
             pl.col("gpus") > 0,
             pl.col("name").str.strip_chars() != "",
             pl.col("user").is_not_null(),
-            ~pl.col("job_id").str.contains(r"[_+]"),
+            ~pl.col("job_id").str.contains("_"),
         )
         .with_columns(piece=piece_of(pl.col("submitted")))
         .sort("submitted")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from transforms.chains import chains, piece_of
+from transforms.heterogeneous import whole_jobs
 from transforms.log_attempts import log_attempts
 from transforms.tables.derived import RUN_ATTEMPTS
 
@@ -48,6 +49,7 @@ def link(
     checkpoints: pl.DataFrame | None = None,
 ) -> Mapping[str, pl.DataFrame]:
     """Name the run of every attempt submitted in the window; add those that only logs know."""
+    job_attempts = whole_jobs(job_attempts)
     inside = (window.since <= SUBMITTED) & (window.until > SUBMITTED)
     attempts = job_attempts.filter(inside)
     logged = _logged(job_attempts, run_marks, window)

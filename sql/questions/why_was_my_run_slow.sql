@@ -69,6 +69,17 @@ losses AS (
     GROUP BY ALL
 ),
 
+-- Components of a heterogeneous job, 12+0 and 12+1, are one attempt of job 12.
+job_records AS (
+    SELECT
+        cluster,
+        split_part(job_id, '+', 1) AS job_id,
+        submitted,
+        min(file || ':' || line_no) AS record
+    FROM job_attempts
+    GROUP BY ALL
+),
+
 stops AS (
     SELECT
         coalesce(interruptions.incident, '') AS incident,
@@ -82,10 +93,9 @@ stops AS (
         min(failed_at) AS failed_at,
         max(coalesce(resumed_at, decided_at)) AS resumed_at,
         string_agg(DISTINCT component, ', ' ORDER BY component) AS component,
-        list(job_attempts.file || ':' || job_attempts.line_no ORDER BY failed_at)
-            FILTER (WHERE job_attempts.file IS NOT NULL) AS records
+        list(record ORDER BY failed_at) FILTER (WHERE record IS NOT NULL) AS records
     FROM interruptions
-    LEFT JOIN job_attempts USING (cluster, job_id, submitted)
+    LEFT JOIN job_records USING (cluster, job_id, submitted)
     WHERE interruptions.run = $run::VARCHAR
     GROUP BY ALL
 ),

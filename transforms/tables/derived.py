@@ -78,7 +78,9 @@ class Fleet(dy.Schema):
 
 class RunAttempts(dy.Schema):
     cluster = dy.String(primary_key=True, description="scheduler cluster")
-    job_id = dy.String(primary_key=True, description="scheduler job")
+    job_id = dy.String(
+        primary_key=True, description="scheduler job; of a heterogeneous one its leader's id"
+    )
     submitted = instant("submission that began this attempt", key=True)
     run = dy.String(description="logical run this attempt belongs to")
     link = dy.Enum(
