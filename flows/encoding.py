@@ -98,13 +98,20 @@ def _encoding(column: pa.Array) -> str:
     """What makes the column smallest, by some stretches of it; of near equals the first."""
     can_be_split = pa.types.is_decimal(column.type) or pa.types.is_float64(column.type)
     can_be_delta = pa.types.is_decimal(column.type) or pa.types.is_timestamp(column.type)
-    if len(column) < TRIED_FROM or not (can_be_split or can_be_delta):
+    if len(column) < TRIED_FROM or not (can_be_split or can_be_delta) or _is_even(column):
         return DICTIONARY
     count, length = TRIED
     step = len(column) // count
     some = pa.concat_arrays([column.slice(step * i, length) for i in range(count)])
     ways = [DICTIONARY, *[SPLIT] * can_be_split, *[DELTA] * can_be_delta]
     return min(ways, key=lambda how: _size(some, how) // NEAR)
+
+
+def _is_even(column: pa.Array) -> bool:
+    """Whether all its values are one."""
+    whole = np.frombuffer(column.buffers()[1], np.uint8)[: column.type.byte_width * len(column)]
+    values = whole.view(f"V{column.type.byte_width}")
+    return column.null_count == 0 and bool((values == values[0]).all())
 
 
 def _size(column: pa.Array, how: str) -> int:

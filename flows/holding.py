@@ -1,6 +1,7 @@
 """The bytes of one file or member as they came: small ones in memory, others on a disk."""
 
 import tempfile
+import zlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -15,6 +16,7 @@ from flows.packing import Budget, Stream
 
 SMALL = 64 * 1024**2
 _BLOCK = 1 << 20
+GZIP = 31  # of zlib: with gzip's header and its checksum
 
 
 class _Beginning:
@@ -73,6 +75,8 @@ class Held:
         """All the text, or None where it is longer than `most` bytes."""
         if self.data is not None and not packing.is_packed(bytes(self.data[:10])):
             return self.data if len(self.data) <= most else None
+        if self.data is not None and (text := _gunzipped(self.data, most)) is not None:
+            return text
         stream = self.text(Budget(self.size))
         text = stream.read(most + 1)
         stream.check()
@@ -99,6 +103,17 @@ class Held:
     def close(self) -> None:
         if self.file is not None:
             self.file.close()
+
+
+def _gunzipped(data: bytes | bytearray, most: int) -> bytes | None:
+    """The text of one sound gzip member in one go; None where it is anything else, or longer."""
+    member = zlib.decompressobj(wbits=GZIP)
+    try:
+        text = member.decompress(data, most + 1)
+    except zlib.error:
+        return None
+    is_whole = member.eof and not member.unused_data and len(text) <= most
+    return text if is_whole and not packing.is_packed(text[:10]) else None
 
 
 def hold_in(buffers: Buffers, found: Found) -> Held:

@@ -5,7 +5,8 @@
 
 Writing an hour of a large fleet again for every few rows that come late would cost a hundred times
 their own weight. So few rows with keys of their own become a file of their own, which any reader's
-glob takes in. Folding replaces the part, and in that instant what lay beside the old one is void,
+glob takes in; and so do many, where they are of other nodes than all that is there: an hour of a fleet
+too large to hold is written in pieces. Folding replaces the part, and in that instant what lay beside the old one is void,
 since it names the old one's size: a crash leaves the rows once, in one place or in the other.
 """
 
@@ -22,7 +23,7 @@ from transforms.contract import Table
 
 ROWS_WORTH_IT = 100_000
 """A part of fewer rows is written again in no time."""
-SHARE = 0.5  # of the part's rows: so many more are better folded at once
+SHARE = 0.5  # of the part's rows: so many more are better folded at once, where they lie among them
 MOST = 24
 NAME = re.compile(r"late-([0-9]+)-([0-9]{3,})\.parquet")
 
@@ -57,9 +58,11 @@ def next_place(table: Table, part: Path, rows: pl.DataFrame) -> Path | None:
     """Where these rows, which are folded, can lie by themselves; None where they must be merged."""
     whole = footer(part).rows
     names = beside(part)
-    if whole < ROWS_WORTH_IT or rows.height > SHARE * whole or len(names) >= MOST:
+    if whole < ROWS_WORTH_IT or len(names) >= MOST:
         return None
     files = [part, *(part.with_name(f"{name}.parquet") for name in names)]
+    if rows.height > SHARE * whole and not all(_lies_apart(table, path, rows) for path in files):
+        return None
     if any(_meet(table, path, rows) for path in files):
         return None
     number = 1 + max((int(name.rsplit("-", 1)[1]) for name in names), default=0)
@@ -68,15 +71,26 @@ def next_place(table: Table, part: Path, rows: pl.DataFrame) -> Path | None:
 
 def _meet(table: Table, path: Path, rows: pl.DataFrame) -> bool:
     """Whether the file has a row of the same thing and instant, under whatever cluster."""
-    keys = [name for name in table.key if name != "cluster"]
-    columns = footer(path).columns
-    for name in keys:
-        if name in columns and _is_apart(rows[name], columns[name].low, columns[name].high):
-            return False
+    if _lies_apart(table, path, rows):
+        return False
+    keys = _keys(table)
     there = pl.read_parquet(path.read_bytes(), columns=keys).cast(
         {name: table.dtypes[name] for name in keys}
     )
     return there.join(rows, on=keys, how="semi").height > 0
+
+
+def _lies_apart(table: Table, path: Path, rows: pl.DataFrame) -> bool:
+    """Whether the file's footer alone shows that it has none of these keys."""
+    columns = footer(path).columns
+    return any(
+        name in columns and _is_apart(rows[name], columns[name].low, columns[name].high)
+        for name in _keys(table)
+    )
+
+
+def _keys(table: Table) -> list[str]:
+    return [name for name in table.key if name != "cluster"]
 
 
 def _is_apart(column: pl.Series, low: Any, high: Any) -> bool:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from lakes import KERNEL, take
+from lakes import KERNEL, NOW, take
 
-from flows import bulk, identity, known
+from flows import bulk, holding, identity, known
+from flows.errors import RefusedError
 from flows.lake import Lake
 from transforms.sources import SOURCES
 from transforms.sources.prometheus_text import SOURCE as PROMETHEUS
@@ -151,3 +152,30 @@ def test_samples_that_a_lake_knows_by_their_sha256_are_known_still(tmp_path, mon
     again = take(tmp_path / "lake", inbox, tmp_path / "more")
     assert {f.status for f in again.files if "node-9" not in f.file} == {"already here"}
     assert again.gained["gpu_samples"] == 3 * scrapes.GPUS
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        gzip.compress,
+        lambda text: gzip.compress(text[:5]) + gzip.compress(text[5:]),
+        lambda text: gzip.compress(gzip.compress(text)),
+        lambda text: gzip.compress(text) + b"\0" * 512,
+        lambda text: gzip.compress(text) + b"no gzip",
+        lambda text: gzip.compress(text)[:-4],
+        lambda text: gzip.compress(text)[:-4] + b"\0\0\0\0",
+    ],
+    ids=["one", "members", "twice", "padded", "trailed", "torn", "of_another_length"],
+)
+def test_what_is_unpacked_in_one_go_is_what_the_stream_gives(tmp_path, monkeypatch, pack):
+    held = holding.hold_bytes("a.gz", pack(b"# HELP a b\na 1\n" * 99), NOW)
+
+    def told() -> bytes | str:
+        try:
+            return held.whole(1 << 20)
+        except RefusedError as error:
+            return str(error)
+
+    fast = told()
+    monkeypatch.setattr(holding, "_gunzipped", lambda *_: None)
+    assert fast == told()

@@ -42,6 +42,21 @@ def told(lake):
     return folded(TABLE, [lake.read(TABLE)])
 
 
+@pytest.mark.parametrize("nodes", [("a", "b"), ("e", "f")], ids=["before", "behind"])
+def test_many_rows_lie_beside_their_hour_only_where_its_nodes_are_others(tmp_path, nodes):
+    def of(*names):
+        return pl.concat(whole().filter(node="a").with_columns(node=pl.lit(n)) for n in names)
+
+    lake = Lake(tmp_path)
+    lake.merge(TABLE, of("c", "d"))
+    size = (lake.folder(TABLE) / LABEL / "part.parquet").stat().st_size
+    assert lake.merge(TABLE, of(*nodes)) == 2 * COUNT
+    assert names(lake) == [f"late-{size}-001.parquet", "part.parquet"]
+    assert lake.merge(TABLE, of("c", "g")) == COUNT
+    assert names(lake) == ["part.parquet"]
+    assert told(lake).equals(folded(TABLE, [of("c", "d", "g", *nodes)]))
+
+
 def test_few_late_rows_lie_beside_their_hour_and_are_there_for_every_reader(tmp_path):
     rows, lake = whole(), Lake(tmp_path)
     is_late = (np.arange(rows.height) % 100) < 3
