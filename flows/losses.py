@@ -10,6 +10,7 @@ text of lines.
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -18,16 +19,26 @@ from flows.errors import CallError
 from flows.lake import Lake
 from flows.output import tell
 from flows.reading import LARGEST
+from transforms.money import gpu_hours
 
 QUESTION = "why_was_my_run_slow"
 MOST = 20
 """Losses that a terminal shows."""
-MOST_RUNS = 12
-_DOCUMENT = re.compile(r'\s*(?:<|\{\s*\n|\[\s*[\[{"\]])')
+MOST_RUNS, MOST_NODES = 12, 4
+WIDEST = 200
+"""Characters of a raw line that a terminal shows."""
+# A syslog line begins with its priority, <6>: no document.
+_DOCUMENT = re.compile(r'\s*(?:<[?!a-zA-Z]|\{\s*\n|\[\s*[\[{"\]])')
 _RUNS = """
     SELECT run FROM run_time GROUP BY run
     ORDER BY count(*) FILTER (WHERE is_kept(leaf)) > 0 DESC, sum(gpu_ms) DESC, run
 """
+_WHOLE = "SELECT * FROM run_goodput WHERE run = $run::VARCHAR"
+FURTHER = {
+    "slow": "which spells, and what the nodes showed meanwhile: faultledger slow",
+    "ckpt_stall": "how often to save instead: faultledger checkpoint",
+}
+"""What to ask next about a loss without an incident, by its first leaf."""
 _ARRIVALS = "SELECT file, source, sha256, bytes, modified FROM arrivals"
 
 
@@ -43,7 +54,9 @@ def tell_losses(root: Path, given: Mapping[str, object], form: output.Format) ->
     cited = losses["raw_lines"].explode().drop_nulls().unique()
     said = _texts(root, cited.to_list())
     if form == "table":
-        _show(losses, said)
+        for whole in warehouse.query(root, _WHOLE, {"run": run}).iter_rows(named=True):
+            tell(_headline(whole, losses))
+        _show(losses, said, str(run))
         return 0
     texts = [None if row is None else [said.get(c) for c in row] for row in losses["raw_lines"]]
     told = losses.with_columns(pl.Series("raw_texts", texts, dtype=pl.List(pl.String)))
@@ -51,9 +64,33 @@ def tell_losses(root: Path, given: Mapping[str, object], form: output.Format) ->
     return 0
 
 
-def _show(losses: pl.DataFrame, said: Mapping[str, str]) -> None:
+def _headline(whole: Mapping[str, Any], losses: pl.DataFrame) -> str:
+    """How much GPU time the run had, and what became of it in one breath."""
+    ended = whole["last_ended"]
+    until = f"to {ended:%Y-%m-%d %H:%M}" if ended else "on, still running"
+    began = f"from {whole['first_started']:%Y-%m-%d %H:%M} " if whole["first_started"] else ""
+    hours = gpu_hours(whole["wall_gpu_ms"])
+    told = (
+        f"{whole['run']}: {hours:,.1f} GPU-hours {began}{until}, up to {whole['gpus'] or 0:,} GPUs; "
+        f"{_count(whole['disruptions'], 'unplanned stop')}."
+    )
+    if whole["goodput"] is None:
+        return f"{told} It logs no steps: what it kept is not measured."
+    lost = float(losses["gpu_hours"].sum())
+    currencies = losses["currency"].unique()
+    is_priced = len(currencies) == 1 and currencies[0] is not None
+    cost = f", {losses['cost'].sum():,.0f} {currencies[0]}" if is_priced else ""
+    return (
+        f"{told} Kept at the ideal pace: {gpu_hours(whole['ideal_gpu_ms']) / hours:.1%}; "
+        f"lost, the dearest first: {lost:,.1f} GPU-hours, {lost / hours:.1%}{cost}."
+    )
+
+
+def _show(losses: pl.DataFrame, said: Mapping[str, str], run: str) -> None:
     if losses.is_empty():
         tell("The run lost nothing.")
+    for again in _nodes_again(losses):
+        tell(again)
     for loss in losses.head(MOST).iter_rows(named=True):
         cost = "" if loss["cost"] is None else f"  {loss['cost']:,.0f} {loss['currency']}"
         tell(
@@ -63,22 +100,51 @@ def _show(losses: pl.DataFrame, said: Mapping[str, str]) -> None:
         when = f"{loss['began']:%Y-%m-%d %H:%M} to {loss['ended']:%Y-%m-%d %H:%M}"
         if loss["stood_h"] is None:
             when = f"{loss['began']:%Y-%m-%d} to {loss['ended']:%Y-%m-%d}"
-        elif loss["stops"] == 1:
+        else:
+            counts = {"stop": loss["stops"], "planned stop": loss["planned_stops"]}
+            if counts != {"stop": 1, "planned stop": 0}:
+                when += "".join(f", {_count(n, what)}" for what, n in counts.items() if n)
             when += f", {loss['stood_h']:.2f} h without a new step"
-        elif loss["stops"]:
-            when += f", {loss['stops']} stops, {loss['stood_h']:.2f} h without a new step"
         where = [f"incident {loss['incident']}"] if loss["incident"] else []
         where += [f"node {loss['node']}"] if loss["node"] else []
         tell(f"       {'; '.join([when, *where])}")
         tell(f"       {loss['leaves']}")
         for cited in loss["raw_lines"] or ():
-            tell(output.one_line(f"       {cited}  {said.get(cited, '')}".rstrip()))
+            tell(output.one_line(f"       {cited}  {_cut(said.get(cited, ''))}".rstrip()))
+        if not loss["incident"] and (further := FURTHER.get(loss["leaves"].split()[0])):
+            tell(f"       {further} {run}")
     if len(losses) > MOST:
         rest = losses[MOST:]
         tell(
             f"and {len(rest)} more of {rest['gpu_hours'].sum():,.1f} GPU-hours: "
             "--format csv and json list all."
         )
+
+
+def _nodes_again(losses: pl.DataFrame) -> list[str]:
+    """The nodes behind more than one loss: one that comes again is the first to be drained."""
+    told = (
+        losses.drop_nulls("node")
+        .filter(pl.col("node") != "")
+        .group_by("node")
+        .agg(pl.len().alias("times"), pl.col("gpu_hours").sum())
+        .filter(pl.col("times") > 1)
+        .sort(-pl.col("gpu_hours"), "node")
+    )
+    named = [
+        f"{row['node']} ({row['times']} losses, {row['gpu_hours']:,.1f} GPU-hours)"
+        for row in told.head(MOST_NODES).iter_rows(named=True)
+    ]
+    more = f" and {len(told) - MOST_NODES} more" if len(told) > MOST_NODES else ""
+    return [f"Again and again: {', '.join(named)}{more}."] if named else []
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= WIDEST else f"{text[:WIDEST]} ..."
 
 
 def _texts(root: Path, cited: list[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ JobID|JobName|Cluster|Submit|Eligible|Start|End|State|ExitCode|NNodes|NodeList|A
 7|train|c|2026-03-02T07:59:00|2026-03-02T08:00:00|2026-03-02T08:00:00|2026-03-02T09:00:00|NODE_FAIL|0:0|2|n[1-2]|gres/gpu=16|run=big
 7|train|c|2026-03-02T09:00:00|2026-03-02T09:00:00|2026-03-02T10:00:00|2026-03-02T11:00:00|COMPLETED|0:0|2|n[1-2]|gres/gpu=16|run=big
 """
-XID = "2026-03-02T08:50:10.000000+00:00 n2 kernel: NVRM: Xid (PCI:0000:3b:00): 79, pid=1, GPU has fallen off the bus."
+XID = "<4>1 2026-03-02T08:50:10.000000Z n2 kernel - - - NVRM: Xid (PCI:0000:3b:00): 79, pid=1, GPU has fallen off the bus."
 PRICE = '[[prices]]\nvalid_from = 2026-01-01\ncurrency = "EUR"\nprice_per_gpu_hour = 2.0\n'
 
 
@@ -42,6 +42,11 @@ def lake(tmp_path_factory):
 def test_the_dearest_loss_comes_first_with_its_line_and_its_cost(lake, capsys):
     assert cli.main(["ask", "why-was-my-run-slow", "--run", "big", "--lake", str(lake)]) == 0
     told = capsys.readouterr().out
+    headline, _ = told.split("\n", 1)
+    assert headline == (
+        "big: 48.0 GPU-hours from 2026-03-02 08:00 to 2026-03-02 11:00, up to 16 GPUs; 1 unplanned stop. "
+        "Kept at the ideal pace: 38.9%; lost, the dearest first: 29.3 GPU-hours, 61.1%, 59 EUR."
+    )
     first = told.split("  2  ")[0]
     # Two lost steps, ten minutes of hang, an hour without GPUs, ten minutes to the first step.
     assert "26.7 GPU-hours" in first

@@ -4,14 +4,15 @@
 --   rank             1 is the largest loss
 --   gpu_hours        what it took of the run's own GPU time (`run_time`); share: of all of that
 --   why              class and component of the incident or of the stop, or what kind of time it was
---   stops            unplanned interruptions of the run that it explains
+--   stops            unplanned interruptions of the run that it explains; planned_stops: planned ones
 --   stood_h          hours from last progress to first new step, over those stops
 --   began, ended     first last progress and last first new step; for losses without a stop the
 --                    first and the last day of them
 --   leaves           GPU-hours of each leaf, largest first
 --   incident, node   which, and where its root was
 --   cost, currency   gpu_hours at the price in force when each day began; null where a day has none
---   raw_lines        file:line of the records of its root, or of the job records of its stops; three
+--   raw_lines        file:line of the records of its root, of the job records of its stops, or of the
+--                    longest steps, saves, waits or evaluations that it is made of; three at most
 WITH spent AS (
     SELECT
         run_time.*,
@@ -89,6 +90,7 @@ stops AS (
             ELSE cause::VARCHAR
         END AS kind,
         count(*) FILTER (WHERE NOT planned) AS stops,
+        count(*) FILTER (WHERE planned) AS planned_stops,
         sum(epoch(coalesce(resumed_at, decided_at) - failed_at)) / 3600 AS stood_h,
         min(failed_at) AS failed_at,
         max(coalesce(resumed_at, decided_at)) AS resumed_at,
@@ -98,6 +100,58 @@ stops AS (
     LEFT JOIN job_records USING (cluster, job_id, submitted)
     WHERE interruptions.run = $run::VARCHAR
     GROUP BY ALL
+),
+
+attempts AS (
+    SELECT DISTINCT job_id
+    FROM run_attempts
+    WHERE run = $run::VARCHAR
+),
+
+moments AS (
+    SELECT
+        'slow' AS kind,
+        file || ':' || line_no AS record,
+        ended - began AS took
+    FROM steps
+    WHERE run = $run::VARCHAR OR job_id IN (FROM attempts)
+
+    UNION ALL
+
+    SELECT
+        'insurance',
+        file || ':' || line_no,
+        block_ended - began
+    FROM checkpoints
+    WHERE kind = 'save' AND (run = $run::VARCHAR OR job_id IN (FROM attempts))
+
+    UNION ALL
+
+    SELECT
+        CASE kind WHEN 'data_wait' THEN 'data_stall' ELSE 'eval_or_custom' END,
+        file || ':' || line_no,
+        ended - began
+    FROM run_marks
+    WHERE kind IN ('data_wait', 'eval') AND (run = $run::VARCHAR OR job_id IN (FROM attempts))
+
+    UNION ALL
+
+    -- Of the start-ups that nobody caused the first attempt's record is the one to look at.
+    SELECT
+        'start-up',
+        record,
+        to_microseconds(-epoch_us(submitted))
+    FROM job_records
+    WHERE job_id IN (FROM attempts)
+),
+
+longest AS (
+    SELECT
+        kind,
+        max_by(record, took, 3) AS records
+    FROM moments
+    WHERE took IS NOT NULL
+    GROUP BY kind
 ),
 
 roots AS (
@@ -120,6 +174,8 @@ SELECT
             WHEN '' THEN 'waits that nothing explains'
             WHEN 'insurance' THEN 'checkpoints that blocked'
             WHEN 'slow' THEN 'steps slower than ideal'
+            WHEN 'elastic' THEN 'steps dearer on fewer GPUs'
+            WHEN 'start-up' THEN 'first start: queue, launch, initialisation'
             WHEN 'data_stall' THEN 'waits for data'
             WHEN 'eval_or_custom' THEN 'evaluation and other events'
             WHEN 'drain_idle' THEN 'held after the end of training'
@@ -130,6 +186,7 @@ SELECT
         END
     END AS why,
     coalesce(stops, 0) AS stops,
+    coalesce(planned_stops, 0) AS planned_stops,
     round(stood_h, 2) AS stood_h,
     coalesce(failed_at, first_day::TIMESTAMP AT TIME ZONE 'UTC') AS began,
     coalesce(resumed_at, last_day::TIMESTAMP AT TIME ZONE 'UTC') AS ended,
@@ -138,10 +195,11 @@ SELECT
     incidents.node,
     cost,
     CASE WHEN cost IS NOT NULL THEN currency END AS currency,
-    list_slice(coalesce(roots.records, stops.records), 1, 3) AS raw_lines
+    list_slice(coalesce(roots.records, stops.records, longest.records), 1, 3) AS raw_lines
 FROM losses
 CROSS JOIN whole
 LEFT JOIN stops USING (incident, kind)
 LEFT JOIN roots USING (incident)
+LEFT JOIN longest ON losses.kind = longest.kind AND losses.incident = ''
 LEFT JOIN incidents USING (incident)
 ORDER BY rank
