@@ -240,8 +240,8 @@ def _numbered(names: pl.DataFrame) -> tuple[pl.DataFrame, Ints]:
     number, kinds = np.zeros(names.height, np.int64), 1
     for name in names.columns:
         code = names[name].cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(-1)
-        own, many = _dense(code.to_numpy() + 1)
-        number, kinds = _dense(number * many + own)
+        own, many = dense(code.to_numpy())
+        number, kinds = dense(number * many + own)
     example = np.empty(kinds, np.int64)
     example[number] = np.arange(len(number))
     distinct = names[example]
@@ -251,8 +251,9 @@ def _numbered(names: pl.DataFrame) -> tuple[pl.DataFrame, Ints]:
     return distinct[order], rank[number]
 
 
-def _dense(codes: Ints) -> tuple[Ints, int]:
+def dense(codes: Ints) -> tuple[Ints, int]:
     """Numbers from 0 in place of `codes`, as they come in size, and how many there are."""
+    codes = codes - codes.min(initial=0)
     most = int(codes.max(initial=0))
     if most > 4 * len(codes) + 1_000_000:
         distinct, number = np.unique(codes, return_inverse=True)

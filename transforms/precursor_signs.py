@@ -8,10 +8,13 @@ link_down: NIC                        no precursor by itself: one loss of a link
 samples: thermal_slowdown             an episode that samples show; Xids of samples are left to the logs
 """
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from transforms.catalogue import explain, may_foretell
 from transforms.fleet import place
+from transforms.node_days import dense
 from transforms.reported import agent_reports, board_reports
 
 ALSO = ("link_down",)
@@ -25,32 +28,69 @@ def foretelling(
     fleet: pl.DataFrame,
 ) -> pl.DataFrame:
     """cluster, node, at, sign of every early sign that names its node; told twice, it is there twice."""
-    kind = pl.col("kind").cast(pl.String)
-    lost = kernel_events.filter(kind.is_in(ALSO))
-    kernel = pl.concat([may_foretell(kernel_events.filter(~kind.is_in(ALSO))), lost])
     parts = (
-        (explain(place(kernel, fleet)), ""),
         (agent_reports(place(cluster_events, fleet)), "report"),
         (board_reports(place(bmc_events, fleet)), "board"),
     )
-    rows = [_sampled(place(sample_signals, fleet))]
+    rows = [_sampled(place(sample_signals, fleet)), _of_kernel(kernel_events, fleet)]
     for events, speaker in parts:
-        if "name" not in events.columns:
-            events = events.with_columns(name=pl.lit(None, pl.String))
-        plain = (
-            pl.format("{}: {}", kind, "component")
-            if not speaker
-            else pl.format("{}: {}, {}", pl.lit(speaker), "class", "component")
-        )
-        sign = pl.when(pl.col("code") > 0).then(pl.format("{} {}: {}", kind, "code", _name()))
+        plain = pl.format("{}: {}, {}", pl.lit(speaker), "class", "component")
         rows.append(
-            events.filter(
-                (pl.col("counts") == "precursor") | kind.is_in(ALSO), pl.col("node") != ""
-            ).select(
-                "cluster", "node", pl.col("observed_at").alias("at"), sign=sign.otherwise(plain)
+            events.filter(_is_sign(), pl.col("node") != "").select(
+                "cluster", "node", pl.col("observed_at").alias("at"), sign=_sign(events, plain)
             )
         )
     return pl.concat(rows)
+
+
+def _of_kernel(events: pl.DataFrame, fleet: pl.DataFrame) -> pl.DataFrame:
+    """The same of kernel records. What one means hangs on its words, and most say the same."""
+    example, number = _wordings(events)
+    said = _kernel_signs(example.with_row_index("wording"))
+    signs = pl.Series(np.full(example.height + 1, None), dtype=pl.String)
+    signs = signs.scatter(said["wording"], said["sign"])
+    is_sign = signs.is_not_null().to_numpy()[number]
+    mine = events.select("cluster", "node", pl.col("observed_at").alias("at")).with_columns(
+        wording=pl.Series(number)
+    )
+    told = place(mine.filter(pl.Series(is_sign), pl.col("node") != ""), fleet)
+    return told.select("cluster", "node", "at", sign=signs.gather(told["wording"]))
+
+
+def _wordings(events: pl.DataFrame) -> tuple[pl.DataFrame, npt.NDArray[np.int64]]:
+    """An example of every distinct kind, code and detail, and the number of each record's."""
+    own = pl.Categorical(pl.Categories.random())  # forgotten with this question
+    columns = (events["kind"], events["code"], events["detail"].cast(own))
+    number, kinds = np.zeros(events.height, np.int64), 1
+    for column in columns:
+        code, many = dense(column.to_physical().cast(pl.Int64).fill_null(-1).to_numpy())
+        number, kinds = dense(number * many + code)
+    first = np.empty(kinds, np.int64)
+    first[number] = np.arange(len(number))
+    return events.select("kind", "code", "detail")[first], number
+
+
+def _kernel_signs(events: pl.DataFrame) -> pl.DataFrame:
+    """Those of `events` that are signs, with `sign`."""
+    lost = events.filter(_kind().is_in(ALSO))
+    rest = may_foretell(events.filter(~_kind().is_in(ALSO)))
+    told = explain(pl.concat([rest, lost])).filter(_is_sign())
+    return told.with_columns(sign=_sign(told, pl.format("{}: {}", _kind(), "component")))
+
+
+def _kind() -> pl.Expr:
+    return pl.col("kind").cast(pl.String)
+
+
+def _is_sign() -> pl.Expr:
+    return (pl.col("counts") == "precursor") | _kind().is_in(ALSO)
+
+
+def _sign(events: pl.DataFrame, plain: pl.Expr) -> pl.Expr:
+    """By its number where it has one, else `plain`."""
+    name = pl.coalesce("name", "component") if "name" in events.columns else pl.col("component")
+    numbered = pl.format("{} {}: {}", _kind(), "code", name)
+    return pl.when(pl.col("code") > 0).then(numbered).otherwise(plain)
 
 
 def _sampled(signals: pl.DataFrame) -> pl.DataFrame:
@@ -59,10 +99,6 @@ def _sampled(signals: pl.DataFrame) -> pl.DataFrame:
     return signals.filter(~pl.col("is_continued"), kind != "xid", pl.col("node") != "").select(
         "cluster", "node", pl.col("began").alias("at"), sign=pl.format("samples: {}", kind)
     )
-
-
-def _name() -> pl.Expr:
-    return pl.coalesce("name", "component")
 
 
 def outside(signs: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:

@@ -71,40 +71,91 @@ def precursor(
     Overlapping windows of one node merge. A failure within `lead_needed` days of the sign was
     not foretold in time: it is no hit of recall or precision, though it stays in the rates.
     """
-    entry, leave = np.asarray(node_entry, np.float64), np.asarray(node_exit, np.float64)
-    sn, st = np.asarray(sign_node, np.int64), np.asarray(sign_at, np.float64)
-    fn, ft = np.asarray(failure_node, np.int64), np.asarray(failure_at, np.float64)
-    watched = (st >= entry[sn]) & (st < leave[sn])
-    sn, st = sn[watched], st[watched]
-    order = np.lexsort((st, sn))
-    sn, st = sn[order], st[order]
-    ends = np.minimum(st + window, leave[sn])
-    following = np.append(np.where(sn[1:] == sn[:-1], st[1:], np.inf), np.inf)[: len(st)]
-    exposed = float(np.maximum(np.minimum(ends, following) - st, 0).sum())
-    # The first sign of an episode is the alarm; those inside its shadow repeat it.
-    opens = np.append(True, (sn[1:] != sn[:-1]) | (st[1:] > st[:-1] + window))[: len(st)]
-    whole = float((leave - entry).sum())
-    lead, foretold = _lead(sn, st, fn, ft, opens, window)
-    inside = int(foretold.sum())
-    ratio, p, drains = person_time(inside, exposed, len(fn) - inside, whole - exposed, window)
-    timely = foretold & (lead > lead_needed)
-    alarms = int(opens.sum())
-    hit = _episodes_hit(sn, st, fn[timely], ft[timely], opens, window)
-    return Precursor(
-        ratio=ratio,
-        exposed_failures=inside,
-        exposed_days=exposed,
-        p_failure=p,
-        drains_per_failure=drains,
-        precision=wilson(hit, alarms, level),
-        recall=wilson(int(timely.sum()), len(fn), level),
-        alarms_per_node_month=alarms / whole * 30.4375,
-        lead_median=float(np.median(lead[foretold])) if inside else math.nan,
-        lead_p10=float(np.quantile(lead[foretold], 0.1)) if inside else math.nan,
-        alarms=alarms,
-        alarms_hit=hit,
-        failures_in_time=int(timely.sum()),
-    )
+    seen = Shadows.of(sign_node, sign_at, failure_node, failure_at, node_entry, node_exit, window)
+    return seen.judged(lead_needed, level)
+
+
+@dataclass(frozen=True)
+class Shadows:
+    """Signs in order of node and time, the time under each, and which failures fell into it.
+
+    place  of each failure, the last sign at or before it; lead: time since its episode's first
+    """
+
+    window: float
+    node: np.ndarray
+    under: np.ndarray
+    opens: np.ndarray
+    failure_node: np.ndarray
+    place: np.ndarray
+    lead: np.ndarray
+    foretold: np.ndarray
+    entry: np.ndarray
+    leave: np.ndarray
+
+    @staticmethod
+    def of(
+        sign_node: ArrayLike,
+        sign_at: ArrayLike,
+        failure_node: ArrayLike,
+        failure_at: ArrayLike,
+        node_entry: ArrayLike,
+        node_exit: ArrayLike,
+        window: float,
+    ) -> "Shadows":
+        entry, leave = np.asarray(node_entry, np.float64), np.asarray(node_exit, np.float64)
+        sn, st = np.asarray(sign_node, np.int64), np.asarray(sign_at, np.float64)
+        fn, ft = np.asarray(failure_node, np.int64), np.asarray(failure_at, np.float64)
+        watched = (st >= entry[sn]) & (st < leave[sn])
+        sn, st = sn[watched], st[watched]
+        order = np.lexsort((st, sn))
+        sn, st = sn[order], st[order]
+        ends = np.minimum(st + window, leave[sn])
+        following = np.append(np.where(sn[1:] == sn[:-1], st[1:], np.inf), np.inf)[: len(st)]
+        under = np.maximum(np.minimum(ends, following) - st, 0)
+        # The first sign of an episode is the alarm; those inside its shadow repeat it.
+        opens = np.append(True, (sn[1:] != sn[:-1]) | (st[1:] > st[:-1] + window))[: len(st)]
+        place, lead, foretold = _lead(sn, st, fn, ft, opens, window)
+        return Shadows(window, sn, under, opens, fn, place, lead, foretold, entry, leave)
+
+    def judged(self, lead_needed: float, level: float) -> Precursor:
+        """See `precursor`."""
+        exposed, whole = float(self.under.sum()), float((self.leave - self.entry).sum())
+        failures, lead = len(self.failure_node), self.lead[self.foretold]
+        inside, alarms = int(self.foretold.sum()), int(self.opens.sum())
+        ratio, p, drains = person_time(
+            inside, exposed, failures - inside, whole - exposed, self.window
+        )
+        timely = self.foretold & (self.lead > lead_needed)
+        is_hit = np.zeros(alarms, bool)
+        is_hit[np.cumsum(self.opens)[self.place[timely]] - 1] = True
+        hit, in_time = int(is_hit.sum()), int(timely.sum())
+        return Precursor(
+            ratio=ratio,
+            exposed_failures=inside,
+            exposed_days=exposed,
+            p_failure=p,
+            drains_per_failure=drains,
+            precision=wilson(hit, alarms, level),
+            recall=wilson(in_time, failures, level),
+            alarms_per_node_month=alarms / whole * 30.4375,
+            lead_median=float(np.median(lead)) if inside else math.nan,
+            lead_p10=float(np.quantile(lead, 0.1)) if inside else math.nan,
+            alarms=alarms,
+            alarms_hit=hit,
+            failures_in_time=in_time,
+        )
+
+    def pooled(self, stratum_of_node: ArrayLike, level: float) -> tuple[float, float, float]:
+        """See `adjusted`."""
+        strata = np.unique(np.asarray(stratum_of_node), return_inverse=True)[1]
+        size = int(strata.max(initial=-1)) + 1
+        under = np.bincount(strata[self.node], self.under, minlength=size)
+        whole = np.bincount(strata, self.leave - self.entry, minlength=size)
+        failed = strata[self.failure_node]
+        inside = np.bincount(failed[self.foretold], minlength=size).astype(float)
+        outside = np.bincount(failed, minlength=size) - inside
+        return mantel_haenszel(inside, under, outside, whole - under, level)
 
 
 def adjusted(
@@ -123,22 +174,8 @@ def adjusted(
     The variance is that of Greenland and Robins 1985. nan where no stratum has both kinds of time
     and failures in each.
     """
-    entry, leave = np.asarray(node_entry, np.float64), np.asarray(node_exit, np.float64)
-    strata = np.unique(np.asarray(stratum_of_node), return_inverse=True)[1]
-    sn, st = np.asarray(sign_node, np.int64), np.asarray(sign_at, np.float64)
-    fn, ft = np.asarray(failure_node, np.int64), np.asarray(failure_at, np.float64)
-    seen = (st >= entry[sn]) & (st < leave[sn])
-    order = np.lexsort((st[seen], sn[seen]))
-    sn, st = sn[seen][order], st[seen][order]
-    following = np.append(np.where(sn[1:] == sn[:-1], st[1:], np.inf), np.inf)[: len(st)]
-    ends = np.minimum(np.minimum(st + window, leave[sn]), following)
-    size = int(strata.max(initial=-1)) + 1
-    under = np.bincount(strata[sn], np.maximum(ends - st, 0), minlength=size)
-    whole = np.bincount(strata, leave - entry, minlength=size)
-    _, foretold = _lead(sn, st, fn, ft, np.ones(len(sn), bool), window)
-    inside = np.bincount(strata[fn][foretold], minlength=size).astype(float)
-    outside = np.bincount(strata[fn], minlength=size) - inside
-    return mantel_haenszel(inside, under, outside, whole - under, level)
+    seen = Shadows.of(sign_node, sign_at, failure_node, failure_at, node_entry, node_exit, window)
+    return seen.pooled(stratum_of_node, level)
 
 
 def mantel_haenszel(
@@ -169,10 +206,11 @@ def _packed(node: np.ndarray, at: np.ndarray, span: float) -> np.ndarray:
 
 def _lead(
     sn: np.ndarray, st: np.ndarray, fn: np.ndarray, ft: np.ndarray, opens: np.ndarray, window: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Time from the first sign of the episode to each failure, and whether one shadows it."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The last sign before each failure, the time since the first of its episode, and whether
+    that sign shadows the failure."""
     if not len(sn) or not len(fn):
-        return np.full(len(fn), np.nan), np.zeros(len(fn), bool)
+        return np.zeros(len(fn), np.int64), np.full(len(fn), np.nan), np.zeros(len(fn), bool)
     low = min(st.min(), ft.min())
     span = max(st.max(), ft.max()) - low + 2 * window + 1
     signs = _packed(sn, st - low, span)
@@ -180,16 +218,4 @@ def _lead(
     safe = np.maximum(place, 0)
     shadowed = (place >= 0) & (sn[safe] == fn) & (ft - st[safe] <= window)
     first = np.maximum.accumulate(np.where(opens, np.arange(len(sn)), 0))
-    return ft - st[first[safe]], shadowed
-
-
-def _episodes_hit(
-    sn: np.ndarray, st: np.ndarray, fn: np.ndarray, ft: np.ndarray, opens: np.ndarray, window: float
-) -> int:
-    if not len(sn) or not len(fn):
-        return 0
-    low = min(st.min(), ft.min())
-    span = max(st.max(), ft.max()) - low + 2 * window + 1
-    place = np.searchsorted(_packed(sn, st - low, span), _packed(fn, ft - low, span), "right") - 1
-    first = np.maximum.accumulate(np.where(opens, np.arange(len(sn)), 0))
-    return len(np.unique(first[np.maximum(place, 0)]))
+    return safe, ft - st[first[safe]], shadowed

@@ -117,10 +117,8 @@ def _row(
     if failed.is_empty():
         # Any failure of a node without alarms makes the episodes countable.
         fail = (np.zeros(1, np.int64), np.array([watch.entry.min() - window - 1]))
-    found = d5.precursor(*sign, *fail, watch.entry, watch.leave, window + late, late, asked.level)
-    any_time = d5.precursor(
-        *sign, *fail, watch.entry, watch.leave, window + late, -1.0, asked.level
-    )
+    shadows = d5.Shadows.of(*sign, *fail, watch.entry, watch.leave, window + late)
+    found, any_time = (shadows.judged(lead, asked.level) for lead in (late, -1.0))
     wrong = found.alarms - any_time.alarms_hit
     is_new = (alarms["number"].diff() != 0) | (alarms["day"].diff() > window + late)
     opened = alarms.filter(is_new.fill_null(True))["number"].to_numpy()

@@ -101,9 +101,12 @@ def precursors(
     rows = []
     for (sign,), mine in signs.sort("number", "day").partition_by("sign", as_dict=True).items():
         seen = (mine["number"].to_numpy(), mine["day"].to_numpy(), fn, ft, watch.entry, watch.leave)
-        found = d5.precursor(*seen, window, lead, asked.level)
-        if found.alarms >= FEWEST_EPISODES:
-            pooled = d5.adjusted(watch.stratum, *seen, window, asked.level)
+        shadows = d5.Shadows.of(*seen, window)
+        if int(shadows.opens.sum()) >= FEWEST_EPISODES:
+            found, pooled = (
+                shadows.judged(lead, asked.level),
+                shadows.pooled(watch.stratum, asked.level),
+            )
             rows.append((str(sign), mine.height, found, pooled))
     if not rows:
         raise RefusalError(
