@@ -83,7 +83,10 @@ def detectors(
         )
     failed = watch.numbered(failures_of(incidents, incident_members, asked))
     stopped = incidents.filter(pl.col("interrupts") > 0).select("incident")
-    told = incident_members.select("incident", pl.col("source_table").cast(pl.String))
+    # Members of one incident and table stand side by side: most repeat what the one before said.
+    names = ("incident", "source_table")
+    is_new = pl.any_horizontal(pl.col(n).ne_missing(pl.col(n).shift()) for n in names)
+    told = incident_members.select(names).filter(is_new).cast({"source_table": pl.String})
     told = told.filter(pl.col("source_table").is_in(WITNESSES))
     told = told.join(failed.select("incident"), on="incident", how="semi").unique()
     rows = []

@@ -18,11 +18,22 @@ Where the fleet shows no spread beyond chance the rows say so, and nobody is fla
 """
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import date
 
+import numpy as np
 import polars as pl
 
-from transforms.studies.base import Asked, RefusalError, Study, at_risk, counted, number
+from transforms.node_days import NodeDays, dates
+from transforms.studies.base import (
+    Asked,
+    RefusalError,
+    Study,
+    at_risk,
+    counted,
+    last_known,
+    number,
+)
 from transforms.studies.gpu_spells import NODE, days_at_risk, hits, spells
 from transforms.studies.lemons import judged
 from transforms.studies.signals import COUNTS, signals
@@ -55,20 +66,14 @@ def suspects(
     if unit not in UNITS:
         raise RefusalError(f"no unit {unit!r}: there are {', '.join(UNITS)}")
     days = int(number(asked, "days", DAYS, 1, 10_000))
-    risk, final = _window(at_risk(exposure, asked), days)
-    risk = risk.with_columns(_switch(risk, fleet))
-    # A failure on a day without exposure has nothing to be divided by: on the allocated clock, one
-    # of a node that stood idle all day.
-    met = risk.filter(pl.col("node_days") > 0)
-    seen = counted(failures, asked).join(met.select(*NODE, "day", "rack", "leaf_switch"), on=[*NODE, "day"])  # fmt: skip
-    wanted = incidents.filter(pl.col("node") != "").join(
-        met.select(*NODE, "day"), on=[*NODE, "day"]
-    )
+    window = _Window.of(at_risk(exposure, asked), fleet, days)
+    risk, first, final = window.risk, window.first, window.final
+    seen = window.placed(window.met(counted(failures, asked)))
+    wanted = window.met(incidents.filter(pl.col("node") != ""))
     ours = wanted.filter(pl.col("counts"), pl.col("definition").cast(pl.String) == asked.definition)
     if asked.klass != "all":
         ours = ours.filter(pl.col("class").cast(pl.String) == asked.klass)
     going_on = repairs.filter(pl.col("up_again").is_null() & ~pl.col("planned"))
-    first = risk["day"].min()
     others = wanted.filter(~pl.col("counts"))
     lately = repairs.filter(pl.col("day").is_between(first, final))
     shown = signals(
@@ -88,33 +93,56 @@ def suspects(
     return judged(asked, rows, unit, out, final)
 
 
-def _window(risk: pl.DataFrame, days: int) -> tuple[pl.DataFrame, date]:
-    """Each node's last `days` days up to the last one in service, and the last day of all."""
-    final = risk["day"].max()
-    assert isinstance(final, date)
-    # Most nodes stand to the end: only the others need all their days to find where they went.
-    steady = risk.filter((pl.col("day") == final) & (pl.col("in_service_ms") > 0)).select(NODE)
-    recent = (
-        risk.filter(pl.col("day") > final - timedelta(days=days))
-        .join(steady, on=NODE, how="semi")
-        .with_columns(last=pl.lit(final), has_left=pl.lit(False), is_in=pl.lit(True))
-    )
-    gone = risk.join(steady, on=NODE, how="anti")
-    standing = gone.group_by(NODE).agg(
-        last=pl.col("day").filter(pl.col("in_service_ms") > 0).max(),
-        has_left=pl.col("day").max() < final,
-        is_in=pl.lit(False),
-    )
-    earlier = gone.join(standing, on=NODE).filter(
-        pl.col("last").is_not_null(), pl.col("day") > pl.col("last") - timedelta(days=days)
-    )
-    return pl.concat([recent, earlier]), final
+@dataclass(frozen=True)
+class _Window:
+    """Each node's last days up to the last one in service.
 
+    risk    its rows of exposure, with last (that day), has_left, is_in and leaf_switch
+    is_met  by row of `grid`, whether it is one of them and at risk: a failure on a day without
+            exposure has nothing to be divided by (on the allocated clock, of an idle node)
+    homes   leaf_switch by number of node, as last known
+    """
 
-def _switch(risk: pl.DataFrame, fleet: pl.DataFrame) -> pl.Series:
-    """The leaf switch of each row's node, as last known."""
-    last = fleet.sort("valid_from").unique(NODE, keep="last").select(*NODE, "leaf_switch")
-    return risk.select(NODE).join(last, on=NODE, how="left", maintain_order="left")["leaf_switch"]
+    risk: pl.DataFrame
+    first: date
+    final: date
+    grid: NodeDays
+    is_met: np.ndarray
+    homes: pl.Series
+
+    @staticmethod
+    def of(risk: pl.DataFrame, fleet: pl.DataFrame, days: int) -> "_Window":
+        grid = NodeDays.of(risk)
+        _, last = grid.span(grid.rows["in_service_ms"].to_numpy() > 0)
+        final = int(grid.span()[1].max())
+        is_inside, number = np.zeros(grid.rows.height, bool), grid.number_of_row()
+        for one in grid.stretches:
+            until = last[one.nodes]
+            one.grid(is_inside)[:] = (until >= 0) & (one.days[:, None] > until - days)
+        mine = number[is_inside]
+        known = last_known(fleet, "leaf_switch")
+        homes = grid.nodes.join(known, on=NODE, how="left", maintain_order="left")["leaf_switch"]
+        rows = grid.rows.filter(pl.Series(is_inside)).with_columns(
+            last=dates(last[mine]),
+            has_left=pl.Series((grid.span()[1] < final)[mine]),
+            is_in=pl.Series((last == final)[mine]),
+            leaf_switch=homes.gather(mine),
+        )
+        is_met = is_inside & (grid.rows["node_days"].to_numpy() > 0)
+        if not isinstance(first := rows["day"].min(), date):
+            raise RefusalError("no node was in service on the days asked: there is none to judge")
+        return _Window(rows, first, dates(np.array([final]))[0], grid, is_met, homes)
+
+    def met(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Those of `rows` (cluster, node, day) that fell into the window."""
+        some = rows.filter(pl.col("day").is_between(self.first, self.final))
+        row = self.grid.of_rows(some)
+        return some.filter(pl.Series((row >= 0) & self.is_met[row]))
+
+    def placed(self, met: pl.DataFrame) -> pl.DataFrame:
+        """`met` rows with the rack of their node on the day, and its leaf_switch."""
+        rack = self.grid.at(self.grid.of_rows(met), ["rack"])["rack"]
+        return met.with_columns(rack, self.homes.gather(self.grid.numbers(met)))
 
 
 def _losses(ours: pl.DataFrame, gpu_time: pl.DataFrame) -> pl.DataFrame:
@@ -122,7 +150,7 @@ def _losses(ours: pl.DataFrame, gpu_time: pl.DataFrame) -> pl.DataFrame:
     if gpu_time.is_empty():
         return pl.DataFrame(schema={"class": pl.String, "hours_lost": pl.Float64})
     spent = (
-        gpu_time.filter(pl.col("incident") != "")
+        gpu_time.join(ours.select("incident"), on="incident", how="semi")
         .group_by("incident")
         .agg(hours=pl.col("gpu_ms").sum() / 3_600_000)
     )
