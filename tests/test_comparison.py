@@ -3,8 +3,11 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
 
-from transforms.comparison import rate_ratio, smallest_detectable_change
+from transforms.comparison import rate_ratio, smallest_detectable_change, two_sided
 
 
 @pytest.mark.parametrize(
@@ -46,3 +49,21 @@ def test_smallest_detectable_falls_are_those_of_the_table(failures, fall):
 
 def test_a_handful_of_failures_can_show_nothing():
     assert smallest_detectable_change(0) == 1.0
+
+
+@given(
+    st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))),
+    st.floats(0.02, 0.98),
+)
+def test_two_sided_p_is_scipys(counts, share):
+    hits, trials = counts
+    exact = stats.binomtest(hits, trials, share).pvalue
+    assert two_sided(hits, trials, share) == pytest.approx(exact, rel=1e-12)
+
+
+@pytest.mark.parametrize("trials", [999, 1000, 1001])
+@pytest.mark.parametrize("share", [0.5, 0.25, 1e-4])
+def test_two_sided_p_is_scipys_of_many(trials, share):
+    for hits in (0, 1, trials // 4, trials // 2, trials):
+        exact = stats.binomtest(hits, trials, share).pvalue
+        assert two_sided(hits, trials, share) == pytest.approx(exact, rel=1e-11, abs=1e-300)

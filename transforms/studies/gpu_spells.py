@@ -5,9 +5,14 @@ that held its root device when it began, whether that device was told by bus add
 or slot number; one whose device nobody knows belongs to none. A board is at risk while its node is.
 """
 
+import numpy as np
 import polars as pl
 
+from transforms.node_days import NodeDays
 from transforms.studies.base import RefusalError
+
+DAY_US = 86_400_000_000
+NEVER = 2**62
 
 NODE = ["cluster", "node"]
 SLOT = ["cluster", "node", "place"]
@@ -65,23 +70,22 @@ def days_at_risk(found: pl.DataFrame, risk: pl.DataFrame) -> pl.DataFrame:
     """
     if risk.is_empty():
         return found.select(SPELL).with_columns(node_days=pl.lit(0.0))
-    first, last = risk["day"].min(), risk["day"].max()
-    day = pl.col("day").cast(pl.Datetime("us", "UTC"))
-    kept = found.select(*SPELL, "valid_to")
-    is_whole = (pl.col("valid_from") <= pl.lit(first).cast(pl.Datetime("us", "UTC"))) & (
-        pl.col("valid_to").is_null()
-        | (pl.col("valid_to") >= pl.lit(last).cast(pl.Datetime("us", "UTC")) + pl.duration(days=1))
-    )
-    sums = risk.group_by(NODE).agg(pl.col("node_days").sum())
-    whole = kept.filter(is_whole).join(sums, on=NODE, how="left")
-    until = pl.min_horizontal(pl.col("valid_to"), day + pl.duration(days=1))
-    inside = (until - pl.max_horizontal("valid_from", day)).dt.total_microseconds() / 86.4e9
-    cut = (
-        kept.filter(~is_whole)
-        .join(risk.select(*NODE, "day", "node_days"), on=NODE)
-        .with_columns(node_days=pl.col("node_days") * inside.clip(0.0, 1.0))
-        .group_by(SPELL)
-        .agg(pl.col("node_days").sum())
-    )
-    both = pl.concat([whole.select(*SPELL, "node_days"), cut.select(*SPELL, "node_days")])
-    return kept.join(both, on=SPELL, how="left").with_columns(pl.col("node_days").fill_null(0.0))
+    grid = NodeDays.of(risk.select("day", *NODE, "node_days"))
+    days, number = grid.rows["node_days"].to_numpy(), grid.numbers(found)
+    first, last = int(grid.span()[0].min()), int(grid.span()[1].max())
+    begins, ends = (found[name].to_physical() for name in ("valid_from", "valid_to"))
+    begin = np.maximum(begins.to_numpy(), first * DAY_US)
+    end = np.minimum(ends.fill_null(NEVER).to_numpy(), (last + 1) * DAY_US)
+    is_whole = (begin == first * DAY_US) & (end == (last + 1) * DAY_US)
+    told = np.where((number >= 0) & is_whole, grid.sums(days)[number], 0.0)
+    cut = np.flatnonzero((number >= 0) & ~is_whole & (end > begin))
+    # Its days one by one, from the one it came on to the one it left on.
+    came, went = begin[cut] // DAY_US, -(-end[cut] // DAY_US)
+    spell = np.repeat(np.arange(len(cut)), went - came)
+    nth = np.arange(len(spell)) - np.repeat(np.cumsum(went - came) - (went - came), went - came)
+    day = came[spell] + nth
+    row = grid.find(number[cut][spell], day)
+    inside = np.minimum(end[cut][spell], (day + 1) * DAY_US) - np.maximum(begin[cut][spell], day * DAY_US)  # fmt: skip
+    spent = np.where(row >= 0, days[row], 0.0) * (inside / DAY_US)
+    told[cut] = np.bincount(spell, spent, minlength=len(cut))
+    return found.select(*SPELL, "valid_to").with_columns(node_days=pl.Series(told))

@@ -69,8 +69,14 @@ def relapses(
             f"no relapses on the {asked.clock} clock: days since a return run on the wall clock"
         )
     ours = incidents.filter("counts", pl.col("definition").cast(pl.String) == asked.definition)
-    grid = NodeDays.of(exposure)
-    ends = grid.nodes.with_columns(end=dates(grid.span()[1] + 1).cast(pl.Datetime("us", "UTC")))
+    grid = NodeDays.of(exposure.select("day", *NODE))
+    ends = grid.nodes.with_columns(
+        number=pl.int_range(pl.len()),
+        end=dates(grid.span()[1] + 1).cast(pl.Datetime("us", "UTC")),
+    )
+    hits = ours.select(
+        pl.col("class").cast(pl.String), next_at="began", number=pl.Series(grid.numbers(ours))
+    ).sort("next_at")
     spells = _watched(repairs, incidents, ends, gpus)
     if asked.klass != ALL:
         spells = spells.filter(pl.col("class") == asked.klass)
@@ -78,12 +84,13 @@ def relapses(
         raise RefusalError(
             "no unplanned spell out of service ended in the days asked: nothing to relapse from"
         )
-    spells = spells.with_columns(group=pl.lit("all") if by == "all" else pl.col(by))
+    group = pl.lit("all") if by == "all" else pl.col(by)
+    spells = spells.with_columns(group=group).sort("up_again")
     rows: list[tuple] = []
     for again in ("same class", "any class"):
-        lived = _until_next(spells, ours, again)
+        lived = _until_next(spells, hits, again)
         p = _compared(lived)
-        early, late = _bands(spells, ours, again)
+        early, late = _bands(spells, hits, again)
         for group in sorted(lived["group"].unique()):
             mine = lived.filter(pl.col("group") == group)
             infants = [part.get(group, (0, 0.0)) for part in (early, late)]
@@ -155,9 +162,11 @@ def _boards_changed(repairs: pl.DataFrame, gpus: pl.DataFrame) -> pl.DataFrame:
             gpus.select(*NODE, at="valid_to").filter(pl.col("at").is_not_null()),
         ]
     )
+    first = pl.lit(repairs["down_from"].min(), moves.schema["at"])
+    lately = moves.filter(pl.col("at") >= first)  # most came with their node
     return (
         repairs.select(*NODE, "down_from", "up_again")
-        .join(moves, on=NODE)
+        .join(lately, on=NODE)
         .filter(
             pl.col("at") >= pl.col("down_from"),
             pl.col("up_again").is_null() | (pl.col("at") <= pl.col("up_again") + NEAR),
@@ -167,12 +176,11 @@ def _boards_changed(repairs: pl.DataFrame, gpus: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _until_next(spells: pl.DataFrame, ours: pl.DataFrame, again: str) -> pl.DataFrame:
+def _until_next(spells: pl.DataFrame, hits: pl.DataFrame, again: str) -> pl.DataFrame:
     """Each repair's days until the node's next failure, or until it was lost sight of."""
-    keys = [*NODE, "class"] if again == "same class" else NODE
-    hits = ours.select(*NODE, pl.col("class").cast(pl.String), next_at="began")
-    ahead = spells.sort("up_again").join_asof(
-        hits.select(*keys, "next_at").sort("next_at"),
+    keys = ["number", "class"] if again == "same class" else ["number"]
+    ahead = spells.join_asof(
+        hits.select(*keys, "next_at"),
         left_on="up_again",
         right_on="next_at",
         by=keys,
@@ -183,7 +191,7 @@ def _until_next(spells: pl.DataFrame, ours: pl.DataFrame, again: str) -> pl.Data
     until = pl.when(is_end).then(pl.col("next_at")).otherwise(pl.col("end"))
     return ahead.select(
         "group",
-        *NODE,
+        "number",
         could=(pl.col("end") - pl.col("up_again")).dt.total_microseconds() / US_PER_DAY,
         days=(until - pl.col("up_again")).dt.total_microseconds() / US_PER_DAY,
         is_end=is_end,
@@ -195,7 +203,8 @@ def _compared(lived: pl.DataFrame) -> float | None:
     enough = lived.filter(pl.len().over("group") >= FEWEST_TO_COMPARE)
     if enough["group"].n_unique() < 2 or not enough["is_end"].any():
         return None
-    return log_rank(*(enough[name].to_numpy() for name in ("days", "is_end", "group")))[2]
+    told = enough.select("days", "is_end", pl.col("group").rank("dense"))
+    return log_rank(*(column.to_numpy() for column in told))[2]
 
 
 def _told(mine: pl.DataFrame, level: float) -> tuple:
@@ -215,26 +224,27 @@ def _told(mine: pl.DataFrame, level: float) -> tuple:
         could = mine["could"].to_numpy() >= span
         hits, trials = int((is_end & could & (days <= span)).sum()), int(could.sum())
         spans += [hits, trials, *(wilson(hits, trials, level) if trials else (None, None, None))]
-    nodes = mine.group_by(NODE).agg(pl.col("is_end").sum(), pl.col("days").sum())
+    nodes = mine.group_by("number").agg(pl.col("is_end").sum(), pl.col("days").sum())
     phi = dispersion(nodes["is_end"].to_numpy(), nodes["days"].to_numpy()).phi
     return (len(days), r, t, *whole, phi, *spans)
 
 
 def _bands(
-    spells: pl.DataFrame, ours: pl.DataFrame, again: str
+    spells: pl.DataFrame, hits: pl.DataFrame, again: str
 ) -> list[dict[str, tuple[int, float]]]:
     """Failures and days at two ages since the return, by group; a stretch ends with the next spell."""
-    hits = ours.select(
-        *NODE, pl.col("class").cast(pl.String).alias("hit_class"), at=pl.col("began")
-    ).sort("at")
-    after = hits.join_asof(
-        spells.select(*NODE, "up_again", "stayed_until", "class", "group").sort("up_again"),
-        left_on="at",
-        right_on="up_again",
-        by=NODE,
-        strategy="backward",
-        check_sortedness=False,
-    ).filter(pl.col("at") <= pl.col("stayed_until"))
+    after = (
+        hits.rename({"class": "hit_class", "next_at": "at"})
+        .join_asof(
+            spells.select("number", "up_again", "stayed_until", "class", "group"),
+            left_on="at",
+            right_on="up_again",
+            by="number",
+            strategy="backward",
+            check_sortedness=False,
+        )
+        .filter(pl.col("at") <= pl.col("stayed_until"))
+    )
     if again == "same class":
         after = after.filter(pl.col("hit_class") == pl.col("class"))
     age = (pl.col("at") - pl.col("up_again")).dt.total_microseconds() / US_PER_DAY

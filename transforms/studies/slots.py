@@ -80,15 +80,19 @@ def slots(
 
 def _pairs(at: pl.DataFrame, keys: list[str], changes: list[str], compared: str) -> pl.DataFrame:
     """Neighbouring spells that share `keys`, where anything of `changes` changed."""
-    before = [pl.col(name).shift(1).over(keys).alias(f"{name}_before") for name in changes]
+    is_next = pl.all_horizontal(pl.col(key) == pl.col(key).shift() for key in keys)
+
+    def before(name: str) -> pl.Expr:
+        return pl.when(is_next).then(pl.col(name).shift())
+
     moved = pl.any_horizontal(pl.col(name) != pl.col(f"{name}_before") for name in changes)
     return (
         at.sort(*keys, "valid_from")
         .with_columns(
-            *before,
-            first=pl.col("failures").shift(1).over(keys),
-            first_days=pl.col("node_days").shift(1).over(keys),
-            was_pulled_for=pl.col("pulled_for").shift(1).over(keys),
+            *(before(name).alias(f"{name}_before") for name in changes),
+            first=before("failures"),
+            first_days=before("node_days"),
+            was_pulled_for=before("pulled_for"),
         )
         .filter(moved)
         .select(

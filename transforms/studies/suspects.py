@@ -115,11 +115,12 @@ class _Window:
         grid = NodeDays.of(risk)
         _, last = grid.span(grid.rows["in_service_ms"].to_numpy() > 0)
         final = int(grid.span()[1].max())
-        is_inside, number = np.zeros(grid.rows.height, bool), grid.number_of_row()
+        is_inside, numbers = np.zeros(grid.rows.height, bool), [np.zeros(0, np.int64)]
         for one in grid.stretches:
-            until = last[one.nodes]
-            one.grid(is_inside)[:] = (until >= 0) & (one.days[:, None] > until - days)
-        mine = number[is_inside]
+            until, here = last[one.nodes], one.grid(is_inside)
+            here[:] = (until >= 0) & (one.days[:, None] > until - days)
+            numbers.append(np.broadcast_to(one.nodes, here.shape)[here])
+        mine = np.concatenate(numbers)
         known = last_known(fleet, "leaf_switch")
         homes = grid.nodes.join(known, on=NODE, how="left", maintain_order="left")["leaf_switch"]
         rows = grid.rows.filter(pl.Series(is_inside)).with_columns(
