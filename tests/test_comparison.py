@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -51,6 +51,7 @@ def test_a_handful_of_failures_can_show_nothing():
     assert smallest_detectable_change(0) == 1.0
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))),
     st.floats(0.02, 0.98),

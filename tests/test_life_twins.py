@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.reliability import survival, weibull
@@ -31,6 +31,7 @@ def plain_log_rank(exits, is_end, group, entries):
     return float(excess[:-1] @ np.linalg.pinv(inner) @ excess[:-1])
 
 
+@settings(deadline=None)
 @given(lives)
 def test_log_rank_counts_as_its_definition_does(drawn):
     entry, lasted, end, group = (np.array(column) for column in zip(*drawn, strict=True))
@@ -41,6 +42,7 @@ def test_log_rank_counts_as_its_definition_does(drawn):
     assert square == pytest.approx(plain_log_rank(exits, is_end, group, entry), abs=1e-9)
 
 
+@settings(deadline=None)
 @given(lives, st.floats(0.3, 4))
 def test_a_weibulls_sums_are_those_of_every_life(drawn, shape):
     entry, lasted, end, _ = (np.array(column) for column in zip(*drawn, strict=True))

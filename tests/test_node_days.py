@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -46,6 +46,7 @@ def exposure(fleet, order, is_by_day) -> pl.DataFrame:
     return named([key for key, _ in rows]).with_columns(hall, ms)
 
 
+@settings(deadline=None)
 @given(fleets, orders, st.booleans())
 def test_sums_and_spans_are_those_of_a_group_by(fleet, order, is_by_day):
     rows = exposure(fleet, order, is_by_day)
@@ -69,6 +70,7 @@ def test_sums_and_spans_are_those_of_a_group_by(fleet, order, is_by_day):
         assert dates(ended[began <= ended]).to_list() == up["ended"].to_list()
 
 
+@settings(deadline=None)
 @given(fleets, orders, st.booleans())
 def test_what_was_before_is_what_earlier_days_sum_to(fleet, order, is_by_day):
     grid = NodeDays.of(exposure(fleet, order, is_by_day))
@@ -80,6 +82,7 @@ def test_what_was_before_is_what_earlier_days_sum_to(fleet, order, is_by_day):
     assert grid.nodes[grid.number_of_row()].equals(grid.rows.select(ID))
 
 
+@settings(deadline=None)
 @given(fleets, asked, orders, st.booleans())
 def test_places_are_those_of_a_join(fleet, wanted, order, is_by_day):
     rows, events = exposure(fleet, order, is_by_day), named(wanted)
@@ -110,6 +113,7 @@ def test_codes_far_apart_are_numbered_alike():
     assert (number.tolist(), kinds) == ([1, 2, 1, 0], 3)
 
 
+@settings(deadline=None)
 @given(fleets, orders, st.booleans())
 def test_sums_by_period_are_those_of_a_group_by(fleet, order, is_by_day):
     grid = NodeDays.of(exposure(fleet, order, is_by_day))
@@ -121,6 +125,7 @@ def test_sums_by_period_are_those_of_a_group_by(fleet, order, is_by_day):
         assert_frame_equal(told.sort(keys), plain.agg(pl.col("ms").sum()).sort(keys))
 
 
+@settings(deadline=None)
 @given(
     fleets, orders, st.booleans(), st.sampled_from([[], ["hall"], ["cluster", "hall"], ["node"]])
 )
