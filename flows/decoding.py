@@ -6,6 +6,7 @@ longer keeps, and may hold a real number as an exact decimal.
 
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 
@@ -51,7 +52,12 @@ def batches(paths: list[Path]) -> Iterator[list[Path]]:
 
 def together(table: Table, paths: list[Path], kept: pl.Expr, wanted: Sequence[str]) -> pl.DataFrame:
     """The `wanted` columns of the rows `kept`, of all these files, in their order."""
-    held = [(data, pl.read_parquet_schema(data)) for data in (p.read_bytes() for p in paths)]
+    files = [path.read_bytes() for path in paths]
+    first = pl.read_parquet_schema(files[0])
+    # Nearly always all files have one shape; a scan says so if they have not.
+    with suppress(pl.exceptions.SchemaError, pl.exceptions.ColumnNotFoundError):
+        return _scanned(table, files, first, kept, wanted)
+    held = [(data, pl.read_parquet_schema(data)) for data in files]
     return pl.concat(
         [
             _scanned(table, [data for data, _ in some], schema, kept, wanted)

@@ -13,7 +13,10 @@ from transforms.contract import Table
 from transforms.studies import BY_NAME, Asked, RefusalError, signed
 from transforms.tables.derived import EXPOSURE
 
-Held = dict[tuple[str, datetime | None, datetime | None], pl.DataFrame]
+Days = tuple[datetime | None, datetime | None]
+Stamps = dict[str, tuple[int, int]]
+Held = dict[tuple[str, *Days], tuple[pl.DataFrame, Stamps]]
+"""What was read of a table and days, and how its files were then."""
 
 
 def answer(root: Path, name: str, asked: Asked) -> pl.DataFrame:
@@ -29,7 +32,7 @@ def frames_of(
     `held` keeps what was read for whoever asks next: many studies of one lake read it once.
     """
     study, lake = BY_NAME[name], Lake(root)
-    days = tuple(_midnight(day) for day in (asked.since, asked.until))
+    days = _midnight(asked.since), _midnight(asked.until)
     columns = study.columns(asked)
     # What has no day comes whole: an age may have begun long before the days asked for.
     frames = {
@@ -49,20 +52,28 @@ def frames_of(
 def _read(
     lake: Lake,
     table: Table,
-    days: tuple[datetime | None, ...],
+    days: Days,
     columns: Collection[str] | None,
     held: Held | None,
 ) -> pl.DataFrame:
-    """The rows of `days` with at least `columns`, from `held` where they are there."""
-    since, until = days
-    kept = None if held is None else held.get((table.name, since, until))
+    """The rows of `days` with at least `columns`; what `held` has is not read again."""
+    if held is None:
+        return lake.read(table, *days, columns)
     wanted = set(table.dtypes) if columns is None else set(columns)
+    kept, then = held.get((table.name, *days), (None, {}))
     if kept is not None and wanted <= set(kept.columns):
         return kept
-    # Who asks a second time asks for other columns, and a third might: then all are kept.
-    rows = lake.read(table, since, until, columns if kept is None else None)
-    if held is not None:
-        held[table.name, since, until] = rows
+    stamps = lake.stamps(table)
+    rows = None
+    if kept is not None and stamps == then:
+        more = lake.read(table, *days, wanted - set(kept.columns))
+        # Rows stand beside each other only if nobody wrote between.
+        if lake.stamps(table) == stamps:
+            there = pl.concat([kept, more], how="horizontal")
+            rows = there.select(name for name in table.dtypes if name in there.columns)
+    if rows is None:
+        rows = lake.read(table, *days, columns)
+    held[table.name, *days] = rows, stamps
     return rows
 
 
