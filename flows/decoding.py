@@ -53,7 +53,7 @@ def batches(paths: list[Path]) -> Iterator[list[Path]]:
 def together(table: Table, paths: list[Path], kept: pl.Expr, wanted: Sequence[str]) -> pl.DataFrame:
     """The `wanted` columns of the rows `kept`, of all these files, in their order."""
     files = [path.read_bytes() for path in paths]
-    first = pl.read_parquet_schema(files[0])
+    first = pl.Schema(pl.read_parquet_schema(files[0]))
     # Nearly always all files have one shape; a scan says so if they have not.
     with suppress(pl.exceptions.SchemaError, pl.exceptions.ColumnNotFoundError):
         return _scanned(table, files, first, kept, wanted)
