@@ -138,6 +138,20 @@ def test_of_a_shared_node_those_count_that_must_be_idle(idle, expected):
     assert tuple(seen.get((run, "telemetry"), 0) for run in "ab") == expected
 
 
+@pytest.mark.parametrize(
+    ("left", "expected"),
+    [(None, 4), (-1 * DAY_S, 8), (-20 * DAY_S, 8)],
+    ids=["there", "left", "left long ago"],
+)
+def test_an_inventory_counts_while_it_has_the_node(left, expected):
+    """Of twelve GPUs eight are sampled and idle; of a node that the inventory no longer has, all eight."""
+    made = accounts(
+        fleet=[node("n1", 12, valid_to=left)], idle_spells=[spell("n1", 0, 1, 8)],
+        run_attempts=[attempt(0, H, ["n1"], logs_steps=False)],
+    )  # fmt: skip
+    assert hours_of(made["run_time"])["not_measured", "telemetry"] == expected
+
+
 def test_samples_that_name_no_cluster_are_those_of_the_only_one():
     made = story(spell("n1", 0, 8, 8, cluster=""))
     assert hours_of(made["run_time"])["spare", "telemetry"] == 64

@@ -179,7 +179,8 @@ def _slow_apart(slices: pl.DataFrame) -> pl.DataFrame:
 def _held_by(own: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
     """Count on each slice the GPUs of the fleet that its line really held then, place by place.
 
-    A slice tells of some of its line's GPUs, numbered; of these each place has those it holds.
+    A slice tells of some of its line's GPUs, numbered; of these each place has those it holds. Which
+    GPUs stood idle is not told apart: of a run in several halls the last one's are numbered last.
     """
     turns = held.select("line", "began").unique(maintain_order=True).with_row_index("turn")
     slices = cut(own, pack(turns["line"], turns["began"]))

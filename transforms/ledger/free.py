@@ -7,7 +7,10 @@ cluster and one GPU model stand for one another; which partition they serve is n
 import polars as pl
 
 from transforms.fleet import ID, place
+from transforms.ledger.lines import REACH_MS
 from transforms.ledger.timeline import (
+    DAY_MS,
+    FOREVER,
     cut,
     disjoint,
     instant_ms,
@@ -22,20 +25,29 @@ def while_scarce(
 ) -> pl.DataFrame:
     """Cut `waits` down to the time in which the free GPUs of their pool are fewer than `needs`.
 
-    `waits` has line, began, ended, cluster, node (one whose like is needed) and needs (GPUs);
+    `waits`, cut at midnights, has line, began, ended, cluster, node (one whose like is needed) and needs (GPUs);
     `out` has cluster, node, began, ended. A node that the fleet does not know has no like.
     """
     if waits.is_empty():
         return waits.drop("cluster", "node", "needs")
     since, until = int(waits["began"].min()), int(waits["ended"].max())  # type: ignore[arg-type]
-    pools = (
-        fleet.select(*ID, "gpu_model", "valid_from")
+    last = (
+        fleet.select(*ID, "gpu_model", "valid_from", "valid_to")
         .sort(*ID, "valid_from")
         .unique(ID, keep="last", maintain_order=True)
-        .select(*ID, pool=pl.struct("cluster", "gpu_model").rank("dense").cast(pl.Int64))
+        .select(
+            *ID,
+            pool=pl.struct("cluster", "gpu_model").rank("dense").cast(pl.Int64),
+            left=instant_ms("valid_to").fill_null(FOREVER),
+        )
     )
+    pools = last.drop("left")
     free = _free(pools, fleet, lines, out, since, until)
-    named = waits.join(pools, on=ID, how="left").with_columns(pl.col("pool").fill_null(0))
+    # Nobody knows what a node was that left the fleet farther back than the reach.
+    is_known = pl.col("left") >= pl.col("began") // DAY_MS * DAY_MS - REACH_MS
+    named = waits.join(last, on=ID, how="left").with_columns(
+        pl.when(is_known).then("pool").otherwise(0).alias("pool")
+    )
     pieces = cut(named.with_columns(own="line", line="pool"), pack(free["line"], free["began"]))
     row = pl.Series(latest_before(free, pieces["line"], pieces["began"]))
     has = free["gpus"].gather(row.set(row < 0, None)).fill_null(0)

@@ -23,6 +23,7 @@ from transforms.ledger.nodes import shares
 from transforms.ledger.owners import NOBODY
 from transforms.ledger.timeline import (
     BOUNDS,
+    FOREVER,
     cut,
     disjoint,
     instant_ms,
@@ -83,12 +84,17 @@ def _on_nodes(fleet: pl.DataFrame, idle_spells: pl.DataFrame) -> pl.DataFrame:
     spells = disjoint(told.join(numbers, on=ID).drop("day"))
     installed = (
         fleet.join(numbers, on=ID)
-        .select("line", "gpus", instant_ms("valid_from").alias("began"))
+        .select(
+            *("line", "gpus", instant_ms("valid_from").alias("began")),
+            ended=instant_ms("valid_to").fill_null(FOREVER),
+        )
         .sort("line", "began")
     )
     row = pl.Series(latest_before(installed, spells["line"], spells["began"]), dtype=pl.Int64)
+    told_of = installed.select("gpus", "ended")[row.set(row < 0, None)]
+    is_there = told_of["ended"] > spells["began"]
     has = pl.max_horizontal(
-        pl.col("gpus"), installed["gpus"].gather(row.set(row < 0, None)).alias("installed")
+        pl.col("gpus"), told_of["gpus"].set(~is_there.fill_null(False), None).alias("installed")
     ).cast(pl.Int64)
     return spells.select(
         *BOUNDS, *ID, working=has - pl.col("idle"), is_watched=pl.col("watched") >= has
