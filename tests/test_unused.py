@@ -1,13 +1,16 @@
-"""Hot spares and runs that shrink within their allocation: whose GPU time is what (G-8)."""
+"""Hot spares, runs that shrink within their allocation, nodes that slow a run: whose GPU time is what (G-4, G-8)."""
 
+import statistics
+
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger_frames import accounts, attempt, incident, leaves, mark, node, step_rows
+from ledger_frames import DAY_S, accounts, attempt, incident, leaves, mark, node, step_rows
 
 from transforms.ledger.owners import NOBODY
-from transforms.ledger.struck import Strikes, missing
+from transforms.ledger.struck import BLOCK, FEWEST, SILENCE_MS, Strikes, missing, slowed_by
 
 MS = 1000
 NODES = ["n1", "n2", "n3"]
@@ -173,3 +176,52 @@ def test_each_missing_gpu_has_one_owner_whatever_the_starts(use, struck):
         assert sum(found.filter(row=row).select(pl.col("high") - pl.col("low")).to_series()) == len(
             told
         )
+
+
+def slowed_one_by_one(steps, incidents, pace):
+    """Who slowed each step, told step by step: the incident that began last before its end."""
+    blocks: dict[tuple[int, int, int], list[float]] = {}
+    for (line, step, began, ended), usual in zip(steps, pace, strict=True):
+        key = (line, began // (DAY_S * MS), step // BLOCK)
+        blocks.setdefault(key, []).append((ended - began) / usual)
+    told = []
+    for line, step, began, ended in steps:
+        shares = blocks[line, began // (DAY_S * MS), step // BLOCK]
+        is_slow = len(shares) >= FEWEST and statistics.median(shares) >= 1.1
+        # Of incidents that overlap the one that began first keeps the time they share.
+        reached, spans = 0, []
+        for i in sorted(incidents, key=lambda i: (i["began"], -i["ended"], i["owner"])):
+            if i["line"] == line and i["klass"] == "GPU" and i["ended"] + SILENCE_MS > reached:
+                spans.append((max(reached, i["began"]), i["ended"] + SILENCE_MS, i["owner"]))
+                reached = i["ended"] + SILENCE_MS
+        last = [span for span in spans if span[0] < ended][-1:]
+        told.append(last[0][2] if is_slow and last and last[0][1] > began else NOBODY)
+    return told
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.integers(0, 60), st.sampled_from([9, 10, 12, 20])), max_size=60),
+    st.lists(st.tuples(st.integers(0, 1), st.integers(0, 900), st.integers(0, 200), st.booleans()), max_size=4),
+)  # fmt: skip
+def test_slow_steps_are_the_incident_s_that_lasted_on_a_node_meanwhile(drawn, struck):
+    """Two attempts around a midnight; steps are drawn, so that blocks have gaps and repeats."""
+    now, steps = {0: DAY_S - 300, 1: DAY_S - 100}, []
+    for line, step, took in drawn:
+        steps.append((line, step, now[line] * MS, (now[line] + took) * MS))
+        now[line] += took
+    steps.sort(key=lambda step: (step[0], step[2]))
+    incidents = [
+        {"line": line, "incident": f"i{n}", "began": (DAY_S - 600 + at) * MS,
+         "ended": (DAY_S - 600 + at + lasted) * MS, "klass": "GPU" if is_gpu else "Human",
+         "struck": 1, "owner": 50 + n, "eviction": 90 + n}
+        for n, (line, at, lasted, is_gpu) in enumerate(struck)
+    ]  # fmt: skip
+    frame = pl.DataFrame(
+        steps, dict.fromkeys(("line", "step", "began", "ended"), pl.Int64), orient="row"
+    )
+    whole = dict.fromkeys(("line", "began", "ended", "struck", "owner", "eviction"), pl.Int64)
+    rows = pl.DataFrame(incidents, schema=whole | {"incident": pl.String, "klass": pl.String})
+    pace = np.full(len(steps), 10 * MS)
+    found = slowed_by(frame, slice(None), pace, Strikes(rows))
+    assert found.tolist() == slowed_one_by_one(steps, incidents, pace.tolist())
