@@ -120,7 +120,7 @@ def spread(keys: Keys, ages: Floats, low: float, scale: float, patience: int) ->
 def chains(
     unit: Ints, at: Ints, hold: Ints, units: int, gap: int, day_length: int, early: int
 ) -> Ints:
-    """Chain of every row, numbered by unit and then time; rows in order of time.
+    """Chain of every row, numbered by unit and then time; each unit's rows in order of time.
 
     `hold` may be empty. The rules are those of `coalesce.chains_slowly`, state by state.
     """
