@@ -43,7 +43,9 @@ def is_bulk(name: str) -> bool:
 @cache
 def shipped() -> tuple[Source, ...]:
     folder = share("sample_data") / "mappings"
-    return tuple(mapping.as_source(mapping.read(path)) for path in sorted(folder.glob("*.sql")))
+    return tuple(
+        mapping.as_source(mapping.read(path), is_ours=True) for path in sorted(folder.glob("*.sql"))
+    )
 
 
 def of_mapping(path: Path) -> Source:

@@ -16,6 +16,7 @@ from flows.cli import main
 from flows.errors import CallError, RefusedError
 from flows.lake import Lake
 from flows.reading import Options
+from flows.share import share
 from transforms.sources import SOURCES
 from transforms.sources.base import Origin
 from transforms.tables import observed
@@ -447,6 +448,11 @@ def test_a_select_that_does_not_fit_leaves_the_file_for_another_time(write, tmp_
     write("new.sql", f"{HEAD}{OUTAGE} FROM input")
     assert main(call) == 0
     assert Lake(tmp_path / "l").read(observed.OUTAGES).height == 2
+
+
+def test_shipped_mappings_only_read_as_those_of_callers_must():
+    for path in sorted((share("sample_data") / "mappings").glob("*.sql")):
+        assert mapping.as_source(mapping.read(path)).name in known.sources()
 
 
 def test_shipped_mappings_lie_beside_the_sample_data_and_are_no_input(write, tmp_path):
