@@ -3,11 +3,18 @@
     python tests/bench/telemetry.py [nodes] [scrapes] [runs]     64, 240 and 3
 
 One hour of nodes of eight GPUs, 24 metrics each 15 s, as dcgm-exporter prints them. Every tool
-gets the same bytes, each in a process of its own below this one. CPU-seconds are of the process
-and its children; a server's start is left out, and so is ours where the row says "beyond the
-start": imports, compiled loops and the warehouse, as the ingest of one file has them. Medians.
+gets the same bytes, each in a process of its own below this one, from files that were just written
+and are in memory. CPU-seconds are of the process and its children, user and system, medians.
+
+Ours is all that `faultledger ingest` does into a lake that is empty: finding the files, knowing
+them by a digest, reading, checking, sorting, encoding, flushing to the disk, arrivals, warehouse.
+"all" counts the whole process from its first import to its exit. "beyond the start" is what more
+files take than one does: without imports, loading of compiled loops and the warehouse of an empty
+lake, as a service has it that runs on. A peer server's own start is left out as well.
 Bytes per sample are of the data files: ours as Parquet, VictoriaMetrics' after a forced merge,
-Prometheus' block with its index. Peers that are not installed are left out, and said so.
+whose time is not counted, Prometheus' block with its index. The samples of one node in a process
+are told to prometheus_client, ten scrapes of them, and of eight nodes to Prometheus: per sample it
+is the same for any number. Peers that are not installed are left out, and said so.
 """
 
 import gzip
