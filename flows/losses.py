@@ -33,7 +33,13 @@ _RUNS = """
     SELECT run FROM run_time GROUP BY run
     ORDER BY count(*) FILTER (WHERE is_kept(leaf)) > 0 DESC, sum(gpu_ms) DESC, run
 """
-_WHOLE = "SELECT * FROM run_goodput WHERE run = $run::VARCHAR"
+_WHOLE = """
+    SELECT run_goodput.*, run_mfu.mfu, run_mfu.mfu_wall
+    FROM run_goodput
+    LEFT JOIN run_mfu ON
+        run_goodput.cluster = run_mfu.cluster AND run_goodput.run = run_mfu.run AND run_mfu.day IS NULL
+    WHERE run_goodput.run = $run::VARCHAR
+"""
 FURTHER = {
     "slow": "which spells, and what the nodes showed meanwhile: faultledger slow",
     "ckpt_stall": "how often to save instead: faultledger checkpoint",
@@ -82,7 +88,7 @@ def _headline(whole: Mapping[str, Any], losses: pl.DataFrame) -> str:
     cost = f", {losses['cost'].sum():,.0f} {currencies[0]}" if is_priced else ""
     return (
         f"{told} Kept at the ideal pace: {gpu_hours(whole['ideal_gpu_ms']) / hours:.1%}; "
-        f"lost, the dearest first: {lost:,.1f} GPU-hours, {lost / hours:.1%}{cost}."
+        f"lost, the dearest first: {lost:,.1f} GPU-hours, {lost / hours:.1%}{cost}.{_mfu(whole)}"
     )
 
 
@@ -137,6 +143,13 @@ def _nodes_again(losses: pl.DataFrame) -> list[str]:
     ]
     more = f" and {len(told) - MOST_NODES} more" if len(told) > MOST_NODES else ""
     return [f"Again and again: {', '.join(named)}{more}."] if named else []
+
+
+def _mfu(whole: Mapping[str, Any]) -> str:
+    """Nothing where `run_mfu` has a reason instead of a number."""
+    if whole["mfu"] is None:
+        return ""
+    return f" MFU {whole['mfu']:.1%} while it trains, {whole['mfu_wall']:.1%} of all its time."
 
 
 def _count(number: int, what: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from lakes import take
 
-from flows import settings, warehouse
+from flows import cli, settings, warehouse
 from flows.derive import derive
 from transforms.ledger.readouts import mfu
 from transforms.simulate import SAMPLE
@@ -56,6 +56,17 @@ def test_a_finished_run_keeps_each_step_once_with_all_its_tokens(lake):
         assert row["mfu"] == pytest.approx(want, rel=1e-9)
         assert 0 < row["mfu_wall"] < row["mfu"] < 1
         assert "bf16 (a sheet)" in row["definition"]
+
+
+def test_the_answer_to_why_a_run_was_slow_tells_it_where_it_is_known(lake, capsys):
+    said(lake, MODEL + PEAK)
+    headlines = {}
+    for run in ("sft-8b-1", "pretrain-70b"):
+        assert cli.main(["ask", "why-was-my-run-slow", "--run", run, "--lake", str(lake)]) == 0
+        headlines[run] = capsys.readouterr().out.split("\n", 1)[0]
+    # 6 x 8e9 FLOP x 2,097,152 tokens in 15 s and a little, of 64 x 989e12 FLOP/s.
+    assert headlines["sft-8b-1"].endswith(" MFU 10.5% while it trains, 9.9% of all its time.")
+    assert "MFU" not in headlines["pretrain-70b"]
 
 
 def test_the_days_of_a_run_sum_to_the_whole(lake):
