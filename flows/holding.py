@@ -118,9 +118,10 @@ def _gunzipped(data: bytes | bytearray, most: int) -> bytes | None:
 
 def hold_in(buffers: Buffers, found: Found) -> Held:
     """Take hold of a file of bulk samples, a small one in memory that is to be given back."""
-    if found.is_tree or found.size > SMALL:
+    about = found.path.stat()  # it may have grown since it was listed
+    if found.is_tree or about.st_size > SMALL:
         return hold(found, is_bulk=True)
-    modified = datetime.fromtimestamp(int(found.path.stat().st_mtime), UTC)
+    modified = datetime.fromtimestamp(int(about.st_mtime), UTC)
     digest = identity.Digest(is_bulk=True)
     data = buffers.read(found.path, digest)
     return Held(found.name, str(digest), len(data), modified, Budget(len(data)), data=data)

@@ -11,8 +11,10 @@ import pytest
 from lakes import KERNEL, NOW, take
 
 from flows import bulk, holding, identity, known
+from flows.buffers import Buffers
 from flows.errors import RefusedError
 from flows.lake import Lake
+from flows.landing import Found
 from transforms.sources import SOURCES
 from transforms.sources.prometheus_text import SOURCE as PROMETHEUS
 from transforms.tables import BY_NAME
@@ -179,3 +181,15 @@ def test_what_is_unpacked_in_one_go_is_what_the_stream_gives(tmp_path, monkeypat
     fast = told()
     monkeypatch.setattr(holding, "_gunzipped", lambda *_: None)
     assert fast == told()
+
+
+def test_a_file_that_has_grown_large_since_it_was_listed_is_not_held_in_memory(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(holding, "SMALL", 100)
+    for size, is_held in ((100, True), (101, False)):
+        (path := tmp_path / str(size)).write_bytes(b"x" * size)
+        held = holding.hold_in(Buffers(), Found(path, "a", 1, True))
+        assert (held.data is not None, held.size) == (is_held, size)
+        assert held.digest == identity.of_bytes(b"x" * size, is_bulk=True)
+        held.close()
