@@ -32,8 +32,8 @@ def file_away(lake: Lake, taken: list[Taken], now: datetime) -> dict[str, int]:
     for table in {table.name: table for spool in spools for table in spool.tables()}.values():
         # Writing a partition costs as much for one file's rows as for those of all.
         for label in sorted({label for spool in spools for label in spool.labels(table)}):
-            parts = [spool.settle(spool.part(table, label)) for spool in spools]
-            gained[table.name] += lake.merge(table, pl.concat(parts))
+            parts = [spool.settled(table, label) for spool in spools]
+            gained[table.name] += lake.merge(table, table.widen(pl.concat(parts, how="diagonal")))
     report(lake, taken, now, gained)
     return dict(gained)
 

@@ -15,12 +15,16 @@ from flows.atomic import draft_folder
 from flows.errors import RefusedError
 from flows.partitions import split
 from transforms.contract import Table
+from transforms.folding import telling
 from transforms.sources.base import Reading
 from transforms.tables import BY_NAME
 
 PIECE = 16 * 1024**2  # larger ones cost more to parse, by the page faults of their columns
 LONGEST_PIECE = 8 * PIECE
+ROWS_AT_ONCE = 1_000_000
 MOST_REJECTS = 1_000_000
+MOST_UNKNOWN = 1_000_000
+"""Names of one file that nobody knows: exporters have some thousands."""
 
 
 class Readable(Protocol):
@@ -87,7 +91,10 @@ class Spool:
             parts = list(split(table, table.conform(frame))) if frame.height else []
             path = self.folder / f"{name}-{len(list(self.folder.iterdir()))}"
             if parts:
-                pl.concat([rows for _, rows in parts]).write_ipc(path, compression="lz4")
+                whole = pl.concat([rows for _, rows in parts])
+                # Of the hundreds of metrics of a sample table a file tells few.
+                told = telling(whole) if table.is_sampled else whole
+                told.write_ipc(path, compression="lz4")
             start = 0
             for label, rows in parts:
                 held = self._slices.setdefault(name, {}).setdefault(label, [])
@@ -100,16 +107,34 @@ class Spool:
     def partitions(self, table: Table) -> Iterator[pl.DataFrame]:
         """All rows of the file for one partition after the other."""
         for label in self.labels(table):
-            yield self.settle(self.part(table, label))
+            yield table.widen(self.settled(table, label))
 
     def labels(self, table: Table) -> list[str]:
         return sorted(self._slices.get(table.name, ()))
 
+    def settled(self, table: Table, label: str) -> pl.DataFrame:
+        """What the pieces together say of one partition, without metrics that they do not tell.
+
+        What many rows say of a thing is brought together for some of the things at a time.
+        """
+        slices = self._slices.get(table.name, {}).get(label, [])
+        shares = sum(count for _, _, count in slices) // ROWS_AT_ONCE + 1
+        if shares == 1 or not table.is_sampled:
+            return self.settle(self._told(table, label))
+        device = pl.concat_str(name for name in table.key if name != table.day)
+        share = device.hash(seed=1) % shares
+        parts = [self.settle(self._told(table, label, share == n)) for n in range(shares)]
+        return pl.concat(parts, how="diagonal")
+
     def part(self, table: Table, label: str) -> pl.DataFrame:
         """The rows of one partition, as they came."""
+        return table.widen(self._told(table, label))
+
+    def _told(self, table: Table, label: str, wanted: pl.Expr | None = None) -> pl.DataFrame:
         slices = self._slices.get(table.name, {}).get(label, [])
-        rows = [pl.scan_ipc(path).slice(at, count).collect() for path, at, count in slices]
-        return pl.concat(rows) if rows else table.empty()
+        lazy = [pl.scan_ipc(path).slice(at, count) for path, at, count in slices]
+        rows = [(one if wanted is None else one.filter(wanted)).collect() for one in lazy]
+        return pl.concat(rows, how="diagonal") if rows else table.empty()
 
     def size(self) -> int:
         """Bytes on the disk."""

@@ -138,6 +138,11 @@ def _parse_in_pieces(
         parsed = _kept(lambda piece=piece: reading.parse(piece))  # type: ignore[misc]
         told.append(parsed.rejects)
         unknown.update(dict(parsed.unknown.iter_rows()))
+        if len(unknown) > pieces.MOST_UNKNOWN:
+            raise RefusedError(
+                f"more than {pieces.MOST_UNKNOWN:,} names that nobody knows: "
+                "wrong source or broken file"
+            )
         counts.update({name: getattr(parsed, name) for name in COUNTS})
         if counts["rejected"] > pieces.MOST_REJECTS:
             raise RefusedError(

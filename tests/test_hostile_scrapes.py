@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from lakes import take
 
+from flows import bulk, pieces
 from flows.lake import Lake
 from transforms.tables import observed, samples
 
@@ -117,3 +118,14 @@ def test_a_scrape_of_very_many_lines_is_read_in_pieces(tmp_path, inbox):
     assert fleet.height == 100_000 // 4
     assert fleet.select(pl.col("gpu_temp_c", "power_w").null_count()).row(0) == (0, 0)
     assert set(fleet["observed_at"].to_physical()) == {1_772_409_660_000_000}
+
+
+def test_more_names_than_anybody_has_are_refused_by_number(tmp_path, inbox, monkeypatch):
+    monkeypatch.setattr(pieces, "MOST_UNKNOWN", 100)
+    for module in (pieces, bulk):
+        monkeypatch.setattr(module, "PIECE", 100_000)  # what is longer is read in pieces
+    text = b"".join(b'app_%d{note="%b"} 1\n' % (n, b"x" * 400) for n in range(300))
+    file, _, refused = taken(tmp_path / "lake", inbox, "app.prom", MARK + text)
+    assert file.status == "refused"
+    why = "more than 100 names that nobody knows: wrong source or broken file"
+    assert refused["reason"].to_list() == [why]

@@ -2,21 +2,24 @@
 
 import gzip
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lakes import bytes_of, take, write
+from lakes import bytes_of, rows, take, write
+from polars.testing import assert_frame_equal
 from test_sources import FOLDERS, ORIGIN, input_of, origin_of
 
 from flows import holding, pieces
 from flows.lake import Lake
-from flows.pieces import blocks, cut_up
+from flows.pieces import Spool, blocks, cut_up
 from transforms.sources import SOURCES
 from transforms.sources.base import Origin, Parsed, Source
+from transforms.sources.scrape_pieces import settle
 from transforms.tables import BY_NAME as TABLES
-from transforms.tables import observed
+from transforms.tables import observed, samples
 
 # Scrapes are cut within a record, and tested for it in test_scrape_pieces.py.
 READERS = {source.name: source for source in SOURCES if source.pieces and not source.bulk}
@@ -253,3 +256,30 @@ def test_a_large_file_that_grows_is_read_as_far_as_it_went(tmp_path, monkeypatch
     assert (file.status, file.accepted + file.ignored) == ("read", 400)
     (arrival,) = Lake(tmp_path / "lake").read(observed.ARRIVALS).iter_rows(named=True)
     assert Lake(tmp_path / "lake").landed("kernel_log", arrival["sha256"]) == LONG_KERNEL.encode()
+
+
+def test_what_pieces_say_of_many_things_is_settled_for_some_at_a_time(tmp_path, monkeypatch):
+    at = datetime(2026, 3, 2, tzinfo=UTC)
+
+    def piece(metric, gpus):
+        told = [
+            {"cluster": "", "node": f"n{g // 8}", "gpu": f"GPU-{g}", "gpu_instance": "", metric: g}
+            | {"slot": g % 8, "observed_at": at}
+            for g in gpus
+        ]
+        return {"gpu_samples": rows(samples.GPU_SAMPLES, *told)}
+
+    def settled():
+        spool = Spool.within(tmp_path, settle)
+        spool.add(piece("power_w", range(40)))
+        spool.add(piece("gpu_temp_c", range(10, 50)))
+        (label,) = spool.labels(samples.GPU_SAMPLES)
+        found = spool.settled(samples.GPU_SAMPLES, label)
+        spool.close()
+        return found.sort("gpu")
+
+    whole = settled()
+    monkeypatch.setattr(pieces, "ROWS_AT_ONCE", 7)
+    assert_frame_equal(settled(), whole, check_column_order=False)
+    assert (whole.height, whole["power_w"].null_count(), whole["gpu_temp_c"].null_count()) == (50, 10, 10)  # fmt: skip
+    assert len(whole.columns) == 8
