@@ -63,7 +63,7 @@ class ScrapePieces:
 def settle(rows: pl.DataFrame) -> pl.DataFrame:
     """One row of each thing and instant: of what several pieces say of it the first that is told."""
     keys = [t.key for t in TABLES if set(t.key) <= set(rows.columns)]
-    key = list(max(keys, key=len))  # a node's is part of what tells its GPUs apart
+    key = sorted(keys, key=len)[-1]  # a node's is part of what tells its GPUs apart
     is_repeated = rows.select(key).is_duplicated()
     if not is_repeated.any():
         return rows
