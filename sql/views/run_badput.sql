@@ -9,10 +9,10 @@ WITH counted AS (
     SELECT
         cluster,
         run,
-        google_badput(leaf, cause) AS badput,
+        google_badput(leaf, cause, evidence) AS badput,
         gpu_ms
     FROM run_time
-    WHERE is_kept(leaf) OR google_badput(leaf, cause) IS NOT NULL
+    WHERE is_kept(leaf) OR google_badput(leaf, cause, evidence) IS NOT NULL
 ),
 
 whole AS (
