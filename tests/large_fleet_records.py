@@ -10,6 +10,7 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 from large_fleet import CHUNK_DAYS, GPUS_A_NODE, LargeFleet, bus, conform
+from large_fleet_training import lay_beside
 
 from flows.lake import Lake
 from transforms.contract import Table
@@ -223,6 +224,7 @@ def lay_down(fleet: LargeFleet, lake: Lake) -> None:
         _by_days(lake, d.EXPOSURE, rows)
     for rows in kernel_events(fleet, told[d.INCIDENTS]):
         _by_days(lake, o.KERNEL_EVENTS, rows)
+    lay_beside(fleet, lake)
 
 
 def _by_days(lake: Lake, table: Table, rows: pl.DataFrame) -> None:

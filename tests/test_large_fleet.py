@@ -11,6 +11,8 @@ from small_fleet import ASKED, FLEET
 
 from flows import studying
 from flows.errors import CallError
+from transforms.tables import derived as d
+from transforms.tables import observed as o
 
 
 def answered(fleet_lake, name, options) -> pl.DataFrame:
@@ -36,4 +38,15 @@ def test_the_made_rows_keep_their_tables_promises(fleet_lake):
         assert rows.height
         assert not any(table.broken_rules(rows).values())
         if table.interval is None:
-            assert fleet_lake.read(table).height == rows.height
+            kept = fleet_lake.read(table)
+            # Training jobs, which are laid beside, keep time too.
+            kept = kept.join(rows, on=table.key, how="semi") if table is d.RUN_TIME else kept
+            assert kept.height == rows.height
+
+
+def test_jobs_that_were_planted_slow_are_found_slow(fleet_lake):
+    found = answered(fleet_lake, "slow", {})
+    jobs = fleet_lake.read(o.STEPS)["job_id"].unique().sort()
+    assert found.height > 0
+    assert set(found["job_id"]) == set(jobs.gather_every(3))
+    assert found["slowdown"].is_between(1.2, 1.45).all()

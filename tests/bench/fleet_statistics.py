@@ -121,12 +121,17 @@ def asked_in_order(names: list[str]) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def lay(nodes: int, root: Path) -> None:
+    """All of its tables, or those that a lake laid by an earlier version lacks."""
     from large_fleet import LargeFleet
     from large_fleet_records import lay_down
+    from large_fleet_training import lay_beside
 
     from flows.lake import Lake
 
-    lay_down(LargeFleet(nodes, DAYS, incidents=80 * nodes), Lake(root))
+    is_there = root.exists()
+    (lay_beside if is_there else lay_down)(
+        LargeFleet(nodes, DAYS, incidents=80 * nodes), Lake(root)
+    )
 
 
 def measure(nodes: int, names: list[str]) -> None:
@@ -137,8 +142,7 @@ def measure(nodes: int, names: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(os.environ.get("FLEET_LAKE", folder)) / "lake"
         began = time.monotonic()
-        if not root.exists():
-            lay(nodes, root)
+        lay(nodes, root)
         print(f"{nodes:,} nodes x {DAYS} days laid down in {time.monotonic() - began:.0f} s")
         todo = list(asked_in_order(names))
         of_logs, others, answers = (spawned.Queue() for _ in range(3))
