@@ -80,6 +80,8 @@ def test_what_was_before_is_what_earlier_days_sum_to(fleet, order, is_by_day):
     )  # fmt: skip
     assert grid.before(ms.to_numpy()).tolist() == plain.sort("row")["before"].to_list()
     assert grid.nodes[grid.number_of_row()].equals(grid.rows.select(ID))
+    rows = np.arange(-1, grid.rows.height)
+    assert grid.number_at(rows).tolist() == [-1, *grid.number_of_row()]
 
 
 @settings(deadline=None)

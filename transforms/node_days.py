@@ -150,6 +150,17 @@ class NodeDays:
         found = rows.select(ID).join(known, on=ID, how="left", maintain_order="left")
         return found["number"].cast(pl.Int64).fill_null(-1).to_numpy()
 
+    def number_at(self, row: Ints) -> Ints:
+        """The number of the node of each row numbered; -1 where that is -1."""
+        if not self.stretches:
+            return np.full(len(row), -1, np.int64)
+        begins = np.array([one.begin for one in self.stretches])
+        wide = np.array([len(one.nodes) for one in self.stretches])
+        stretch = np.searchsorted(begins, np.maximum(row, 0), "right") - 1
+        column = (row - begins[stretch]) % wide[stretch]
+        nodes = np.concatenate([one.nodes for one in self.stretches])
+        return np.where(row < 0, -1, nodes[(np.cumsum(wide) - wide)[stretch] + column])
+
     def number_of_row(self) -> Ints:
         """The number of the node of each row of all."""
         parts = [np.tile(one.nodes, len(one.days)) for one in self.stretches]

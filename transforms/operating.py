@@ -113,5 +113,10 @@ def instants(
 
 def stood(rows: pl.DataFrame, exposure: pl.DataFrame, places: Sequence[str]) -> pl.DataFrame:
     """`rows` (day, cluster, node) with the `places` where their nodes stood that day, else null."""
-    grid = NodeDays.of(exposure.select("day", *ID, *places))
-    return pl.concat([rows, grid.at(grid.of_rows(rows), places)], how="horizontal")
+    names = [name for name in places if exposure.schema[name] == pl.String]
+    grid = NodeDays.of(exposure.select("day", *ID, *places), [*ID, *names])
+    row = grid.of_rows(rows)
+    number = pl.Series(grid.number_at(row), dtype=pl.Int64)
+    named = grid.nodes.select(pl.col(names).gather(number.set(number < 0, None)))
+    there = pl.concat([named, grid.at(row, [n for n in places if n not in names])], how="horizontal")  # fmt: skip
+    return pl.concat([rows, there.select(places)], how="horizontal")

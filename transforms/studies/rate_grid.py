@@ -72,8 +72,11 @@ class RateGrid:
         named = [name for name in PLACES if name in by]
         grid = NodeDays.of(hours, [*ID, *stands])
         row = grid.of_rows(hits)
-        number = np.append(grid.number_of_row(), -1)[row]
-        hits = pl.concat([hits, grid.at(row, stands)], how="horizontal") if stands else hits
+        number = grid.number_at(row)
+        if stands:
+            known = pl.Series(number, dtype=pl.Int64).set(pl.Series(row < 0), None)
+            stood = grid.nodes.select(pl.col(stands).gather(known))
+            hits = pl.concat([hits, stood], how="horizontal")
         number[row < 0] = _named(hits.filter(pl.Series(row < 0)), grid.nodes)
         everything = pl.lit(EVERYTHING).alias(EVERYTHING)
         names = grid.nodes.with_columns(everything).select(EVERYTHING, *named)

@@ -46,7 +46,7 @@ def cells_of(
     row = grid.of_rows(hits)
     is_there = (row >= 0) & (np.append(ms, 0)[row] > 0)
     day = hits["day"].to_physical().cast(pl.Int64).to_numpy()[is_there]
-    cell = kinds.cells(day, grid.number_of_row()[row[is_there]])
+    cell = kinds.cells(day, grid.number_at(row[is_there]))
     np.add.at(seen, cell, hits["failures"].to_numpy()[is_there].astype(np.int64))
     cells = np.flatnonzero(total)
     number, kind = np.divmod(cells, kinds.count)
