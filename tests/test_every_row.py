@@ -102,6 +102,7 @@ VIEWS_WITHOUT = {
     "interruptions_by_cause": "integers of the ledger: measured, not estimated",
     "recovery_advice": "times of one run's own interruptions",
     "repair_times": "Kaplan-Meier quantiles; `survival --of repair` has their limits",
+    "run_mfu": "one run's tokens over its own time: measured, with the reason where it is not",
     "run_badput": "integers of the ledger: measured, not estimated",
     "run_ettr_hours": "integers of the ledger: measured, not estimated",
     "telemetry_coverage": "time covered: measured, not estimated",
