@@ -34,33 +34,31 @@ def spells(gpus: pl.DataFrame) -> pl.DataFrame:
 
 def hits(found: pl.DataFrame, incidents: pl.DataFrame) -> pl.DataFrame:
     """The incidents whose root device sat in one of the spells: the spell's key, incident, began."""
-    names = (
-        found.with_columns(
-            known_as=pl.concat_list(
-                "pci", "uuid", "serial", pl.col("slot").cast(pl.String), "place"
-            ).list.unique()
-        )
-        .explode("known_as")
-        .filter(pl.col("known_as").is_not_null())
+    slot, place = pl.col("slot").cast(pl.String), pl.when(pl.col("pci").is_null()).then("place")
+    known_by = (pl.col("pci"), pl.col("uuid"), pl.col("serial"), slot, place)
+    names = pl.concat(
+        found.select(*SPELL, "valid_to", known_as=name).filter(pl.col("known_as").is_not_null())
+        for name in known_by
     )
-    alone = pl.when(pl.col("gpus").list.len() == 1).then(pl.col("gpus").list.first())
-    told = (
-        incidents.select(
-            *NODE, "incident", "began", known_as=pl.concat_list(pl.col("device"), alone)
-        )
-        .explode("known_as")
-        .filter(pl.col("known_as").is_not_null() & (pl.col("known_as") != ""))
+    only = incidents.filter(pl.col("gpus").list.len() == 1)
+    told = pl.concat(
+        rows.select(*NODE, "incident", "began", known_as=name).filter(pl.col("known_as") != "")
+        for rows, name in ((incidents, pl.col("device")), (only, pl.col("gpus").list.first()))
     )
-    return (
+    sat = (
         told.join(names, on=[*NODE, "known_as"])
         .filter(
             pl.col("began") >= pl.col("valid_from"),
             pl.col("valid_to").is_null() | (pl.col("began") < pl.col("valid_to")),
         )
         .select(*SPELL, "incident", "began")
-        .sort("incident", *SPELL)
-        .unique("incident", keep="first", maintain_order=True)
     )
+    # Few incidents are told to sit in two spells: only they need an order.
+    is_twice = sat["incident"].is_duplicated()
+    twice = sat.filter(is_twice).sort("incident", *SPELL)
+    return pl.concat(
+        [sat.filter(~is_twice), twice.unique("incident", keep="first", maintain_order=True)]
+    ).sort("incident")
 
 
 def days_at_risk(found: pl.DataFrame, risk: pl.DataFrame) -> pl.DataFrame:
