@@ -13,6 +13,8 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
+from transforms.node_days import day_sums
+from transforms.operating import stood
 from transforms.reliability.domains import benjamini_hochberg
 from transforms.reliability.regression import pearson_phi, poisson
 from transforms.studies.base import (
@@ -49,15 +51,13 @@ def climate(
     ratio_per_degree with _lo and _hi, p, q, verdict, phi, assumption, clock, definition, counted.
     """
     metric, warmth = _warmth(asked, node_hourly, exposure)
-    risk = at_risk(exposure, asked).filter(pl.col("node_days") > 0)
-    watched_enough(risk, "the fleet")
-    hits = counted(failures, asked).group_by("cluster", "node", "day")
-    seen = risk.select("cluster", "node", "day", "hall", "node_days").join(
-        hits.agg(pl.col("failures").cast(pl.Int64).sum()), on=["cluster", "node", "day"], how="left"
-    )
-    days = seen.group_by(HALL_DAY).agg(
-        pl.col("node_days").sum(), pl.col("failures").fill_null(0).sum()
-    )
+    risk = at_risk(exposure, asked)
+    is_at_risk = pl.col("node_days") > 0
+    watched_enough(risk.filter(is_at_risk), "the fleet")
+    hits = stood(counted(failures, asked), risk, ("hall", "node_days")).filter(is_at_risk)
+    seen = hits.group_by(HALL_DAY).agg(pl.col("failures").cast(pl.Int64).sum())
+    days = day_sums(risk, ["cluster", "hall"], "node_days").filter(is_at_risk)
+    days = days.join(seen, on=HALL_DAY, how="left").with_columns(pl.col("failures").fill_null(0))
     pairs = {lag: _paired(days, warmth, lag) for lag in LAGS}
     enough = {lag: rows for lag, rows in pairs.items() if rows["failures"].sum() >= FEWEST}
     if not enough:
@@ -101,11 +101,10 @@ def _warmth(
             f"no temperature {named or ' or '.join(USUAL)} was sampled: "
             f"there are {', '.join(there) or 'none'}"
         )
-    halls = exposure.select("cluster", "node", "day", "hall")
     hours = known.filter(pl.col("metric") == chosen[0]).select(
         "cluster", "node", "mean", "samples", day=pl.col("hour_at").dt.date()
     )
-    rows = hours.join(halls, on=["cluster", "node", "day"]).group_by(HALL_DAY)
+    rows = stood(hours, exposure, ("hall",)).drop_nulls("hall").group_by(HALL_DAY)
     weight = pl.col("samples").cast(pl.Float64)
     return chosen[0], rows.agg(warmth=(pl.col("mean") * weight).sum() / weight.sum())
 
