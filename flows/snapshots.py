@@ -13,7 +13,8 @@ KEPT = 4
 def freeze(root: Path, staging: Path, now: dict[str, Path]) -> Path:
     """Link the files `now` (by their name from the root); return the folder, relative to `root`.
 
-    The latest snapshot serves again while it holds these very files; the oldest are removed.
+    The latest snapshot serves again while it holds these very files. Of several the oldest goes:
+    it becomes the new one, since few of thousands of files and folders have changed in between.
     """
     kept = root / FOLDER
     numbers = sorted(int(p.name) for p in kept.glob("*") if p.name.isdecimal())
@@ -21,13 +22,9 @@ def freeze(root: Path, staging: Path, now: dict[str, Path]) -> Path:
         return Path(FOLDER, str(numbers[-1]))
     fresh = str(numbers[-1] + 1 if numbers else 1)
     draft = draft_folder(staging)
-    folders = set()
-    for name, path in now.items():
-        folder = (draft / name).parent
-        if folder not in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-            folders.add(folder)
-        link(path, draft / name)
+    if len(numbers) >= KEPT:
+        os.replace(kept / str(numbers[0]), draft)
+    _bring_up_to(draft, now)
     kept.mkdir(exist_ok=True)
     os.replace(draft, kept / fresh)
     flush(kept)
@@ -36,14 +33,41 @@ def freeze(root: Path, staging: Path, now: dict[str, Path]) -> Path:
     return Path(FOLDER, fresh)
 
 
+def _bring_up_to(snapshot: Path, now: dict[str, Path]) -> None:
+    """Make the files of a snapshot those of `now`."""
+    there = _names(snapshot)
+    folders = {os.path.dirname(name) for name in there}
+    for name in there - now.keys():
+        os.unlink(snapshot / name)
+    for name, path in now.items():
+        if name in there:
+            if _is_one(f"{snapshot}/{name}", path):
+                continue
+            os.unlink(snapshot / name)
+        elif (folder := os.path.dirname(name)) not in folders:
+            (snapshot / folder).mkdir(parents=True, exist_ok=True)
+            folders.add(folder)
+        link(path, snapshot / name)
+
+
+def _is_one(linked: str, path: Path) -> bool:
+    try:
+        return os.path.samefile(linked, path)
+    except FileNotFoundError:  # its day lost its last row since we looked
+        return False
+
+
 def _is_same(snapshot: Path, now: dict[str, Path]) -> bool:
-    frozen = {
-        os.path.relpath(os.path.join(folder, name), snapshot): os.path.join(folder, name)
-        for folder, _, names in os.walk(snapshot)
-        for name in names
-    }
-    return frozen.keys() == now.keys() and all(
-        (a := os.stat(frozen[name])).st_mtime_ns == (b := os.stat(path)).st_mtime_ns
-        and a.st_size == b.st_size
-        for name, path in now.items()
+    return _names(snapshot) == now.keys() and all(
+        _stamp(f"{snapshot}/{name}") == _stamp(path) for name, path in now.items()
     )
+
+
+def _names(snapshot: Path) -> set[str]:
+    begin = len(str(snapshot)) + 1
+    return {f"{folder}/{name}"[begin:] for folder, _, names in os.walk(snapshot) for name in names}
+
+
+def _stamp(path: str | Path) -> tuple[int, int]:
+    about = os.stat(path)
+    return about.st_size, about.st_mtime_ns

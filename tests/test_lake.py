@@ -302,3 +302,20 @@ def test_files_from_before_the_tables_present_shape_are_read_beside_new_ones(tmp
         assert found.drop("user").equals(whole.drop("user"))
     assert found["user"].to_list() == [None, "ops", "ops", "ops"]
     assert lake.read(observed.NODE_STATES, columns={"user"})["user"].equals(found["user"])
+
+
+def test_the_oldest_snapshot_becomes_the_newest_with_the_files_of_its_moment(tmp_path):
+    lake = Lake(tmp_path / "lake")
+    hours = [at(f"2026-03-02T{n:02}:00") for n in range(8)]
+    for n, hour in enumerate(hours):
+        told = {"cluster": "c", "node": "n", "observed_at": hour, "load_1m": float(n)}
+        lake.merge(samples.NODE_SAMPLES, rows(samples.NODE_SAMPLES, told))
+        if n == 6:
+            lake.drop(samples.NODE_SAMPLES, ["day=2026-03-02/hour=00"])
+        frozen = Lake(lake.root / lake.snapshot())
+        now, then = (one.partitions(samples.NODE_SAMPLES) for one in (lake, frozen))
+        assert now.keys() == then.keys()
+        assert all(now[label].samefile(path) for label, path in then.items())
+        assert len(now) == n + (n < 6)
+    kept = sorted(path.name for path in (lake.root / ".snapshots").iterdir())
+    assert kept == ["5", "6", "7", "8"]
