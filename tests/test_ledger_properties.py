@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ledger_frames import (
     DAY_S,
@@ -232,6 +232,9 @@ def wall_of(frame: pl.DataFrame, since: int, until: int, horizon: int) -> dict[s
 
 @EXAMPLES
 @given(histories, st.floats(0.1, 4))
+@example(
+    history(Random(595), 3), 1.0
+)  # samples of a node before it stood in the fleet, and no others
 def test_a_run_sums_to_what_it_held_and_waited_for(frames, horizon_days):
     when = window(0, 3, horizon_days * DAY_S)
     found = account_frames(when, frames)["run_time"]

@@ -91,7 +91,8 @@ def _on_nodes(fleet: pl.DataFrame, idle_spells: pl.DataFrame) -> pl.DataFrame:
         .sort("line", "began")
     )
     row = pl.Series(latest_before(installed, spells["line"], spells["began"]), dtype=pl.Int64)
-    told_of = installed.select("gpus", "ended")[row.set(row < 0, None)]
+    known = row.set(row < 0, None)
+    told_of = pl.DataFrame([installed[name].gather(known) for name in ("gpus", "ended")])
     is_there = told_of["ended"] > spells["began"]
     has = pl.max_horizontal(
         pl.col("gpus"), told_of["gpus"].set(~is_there.fill_null(False), None).alias("installed")
