@@ -12,6 +12,8 @@ from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 
+import polars as pl
+
 from flows import bulk, filing, identity, known, landing, packing, reports, trees
 from flows.buffers import Buffers
 from flows.errors import RefusedError, TornError
@@ -47,13 +49,12 @@ class Intake:
         self._lake, self._options, self._said, self._now = lake, options, said, now
         self._file_away = file_away
         arrivals = lake.read(observed.ARRIVALS, columns=["sha256", "source", "bytes", "told"])
-        self._arrived = {row["sha256"]: row for row in arrivals.iter_rows(named=True)}
-        self._old_sizes = {
-            row["bytes"]
-            for sha256, row in self._arrived.items()
-            if known.is_bulk(row["source"]) and not identity.is_of_bulk(sha256)
-        }
-        self._known = {} if options.is_again else {s: r["source"] for s, r in self._arrived.items()}
+        self._arrived = dict(zip(arrivals["sha256"], arrivals["told"], strict=True))
+        bulk = [name for name in arrivals["source"].unique() if known.is_bulk(name)]
+        is_old = pl.col("source").is_in(bulk) & ~pl.col("sha256").str.starts_with(identity.XXH3)
+        self._old_sizes = set(arrivals.filter(is_old)["bytes"])
+        here = arrivals.clear() if options.is_again else arrivals
+        self._known = dict(zip(here["sha256"], here["source"], strict=True))
         self._staging = None if options.is_dry_run else lake.staging
         self._taken: list[Taken] = []
         self._weight = 0
@@ -135,7 +136,7 @@ class Intake:
             self._line_up(held, source)
             return
         if options.is_again:
-            options = recalled(self._arrived.get(held.digest, {}), options)
+            options = recalled({"told": self._arrived.get(held.digest)}, options)
         one = take(held, reader, options, self._said, self._staging)
         self._files.append(reports.of_file(one))
         self._keep(one)
