@@ -190,7 +190,7 @@ def test_derive_counts_rows_and_says_what_was_current(call, inbox):
     code, out, _ = call("derive")
     assert code == 0
     assert re.search(r"^run_attempts +2$", out, re.MULTILINE)
-    assert "9 stretches made, 2 were current" in out  # without samples no hour is to be made
+    assert "13 stretches made, 3 were current" in out  # without samples no hour is to be made
     assert "0 stretches made" in call("derive")[1]
 
 
