@@ -6,7 +6,7 @@ by nodes, in which no name needs a look. What is asked of nodes (their sums, the
 day, one of their days) is then taken from plain arrays.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -248,18 +248,25 @@ def summed(values: np.ndarray, group: Ints, groups: int, axis: int) -> np.ndarra
 
 def _numbered(names: pl.DataFrame) -> tuple[pl.DataFrame, Ints]:
     """The distinct rows of `names` in their order, and the number of each row's."""
-    number, kinds = np.zeros(names.height, np.int64), 1
-    for name in names.columns:
-        code = names[name].cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(-1)
-        own, many = dense(code.to_numpy())
-        number, kinds = dense(number * many + own)
-    example = np.empty(kinds, np.int64)
-    example[number] = np.arange(len(number))
+    number, example = combined(column.cast(pl.Categorical) for column in names)
     distinct = names[example]
     order = distinct.with_row_index("was").sort(names.columns)["was"].to_numpy()
-    rank = np.empty(kinds, np.int64)
-    rank[order] = np.arange(kinds)
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
     return distinct[order], rank[number]
+
+
+def combined(columns: Iterable[pl.Series]) -> tuple[Ints, Ints]:
+    """The number of each row's combination of what `columns` (of whole or coded values) say, and
+    by number the last row that says it."""
+    number = np.zeros(0, np.int64)
+    kinds = 0
+    for place, column in enumerate(columns):
+        own, many = dense(column.to_physical().cast(pl.Int64).fill_null(-1).to_numpy())
+        number, kinds = dense(number * many + own) if place else (own, many)
+    example = np.empty(kinds, np.int64)
+    example[number] = np.arange(len(number))
+    return number, example
 
 
 def dense(codes: Ints) -> tuple[Ints, int]:

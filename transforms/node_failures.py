@@ -10,6 +10,7 @@ told by the joining itself, which already looked at their domains.
 import numpy as np
 import polars as pl
 
+from transforms.alike import heads
 from transforms.catalogue import meaning
 
 STATES = ("node_states", "outages")
@@ -64,13 +65,10 @@ def _fault(kind: pl.Expr, code: pl.Expr) -> pl.Expr:
 
 def _firsts(failed: pl.DataFrame) -> pl.DataFrame:
     """incident, node, at: the first record of each; most stand side by side as they come."""
-    names = failed.select(
-        is_new=((pl.col("incident") != pl.col("incident").shift()) | (pl.col("node") != pl.col("node").shift())).fill_null(True)
-    )  # fmt: skip
-    begins = np.flatnonzero(names.to_series().to_numpy())
-    if not len(begins):
+    if failed.is_empty():
         return failed.rename({"observed_at": "at"})
+    sides, counts = heads(failed, ("incident", "node"))
+    begins = np.cumsum(counts) - counts
     first = np.minimum.reduceat(failed["observed_at"].to_physical().to_numpy(), begins)
-    at = pl.Series(first).cast(failed.schema["observed_at"])
-    sides = failed[begins].select("incident", "node", at=at)
-    return sides.group_by("incident", "node").agg(pl.col("at").min())
+    at = pl.Series("at", first).cast(failed.schema["observed_at"])
+    return sides.with_columns(at).group_by("incident", "node").agg(pl.col("at").min())

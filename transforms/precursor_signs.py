@@ -14,7 +14,7 @@ import polars as pl
 
 from transforms.catalogue import explain, may_foretell
 from transforms.fleet import place
-from transforms.node_days import dense
+from transforms.node_days import combined
 from transforms.reported import agent_reports, board_reports
 
 ALSO = ("link_down",)
@@ -60,14 +60,8 @@ def _of_kernel(events: pl.DataFrame, fleet: pl.DataFrame) -> pl.DataFrame:
 def _wordings(events: pl.DataFrame) -> tuple[pl.DataFrame, npt.NDArray[np.int64]]:
     """An example of every distinct kind, code and detail, and the number of each record's."""
     own = pl.Categorical(pl.Categories.random())  # forgotten with this question
-    columns = (events["kind"], events["code"], events["detail"].cast(own))
-    number, kinds = np.zeros(events.height, np.int64), 1
-    for column in columns:
-        code, many = dense(column.to_physical().cast(pl.Int64).fill_null(-1).to_numpy())
-        number, kinds = dense(number * many + code)
-    first = np.empty(kinds, np.int64)
-    first[number] = np.arange(len(number))
-    return events.select("kind", "code", "detail")[first], number
+    number, example = combined([events["kind"], events["code"], events["detail"].cast(own)])
+    return events.select("kind", "code", "detail")[example], number
 
 
 def _kernel_signs(events: pl.DataFrame) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from transforms.ledger.lines import WRITER, Writers, attempt_lines, on_lines
-from transforms.ledger.timeline import instant_ms
+from transforms.ledger.timeline import DAY_MS, instant_ms
 from transforms.tables.derived import GPU_USE
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ def gpu_use(
     lines = attempt_lines(run_attempts, window.horizon)
     told = run_marks.filter(pl.col("kind") == "job_start", pl.col("gpus") > 0)
     marks = on_lines(told.select(*WRITER, "began", "gpus"), Writers.of(lines))
-    reach_ms = LOOK_BACK_DAYS * 86_400_000
     starts = (
         marks.select("line", "began", pl.col("gpus").cast(pl.Int64).alias("use"))
         .join(lines.select("line", *ATTEMPT[:2], "submitted_at", "started", held="gpus"), on="line")
@@ -45,7 +44,7 @@ def gpu_use(
         .sort("line", "began")
     )
     before = starts.join(starts.select("line", at="began", used="use"), on="line").filter(
-        pl.col("at") <= pl.col("began"), pl.col("at") // 86_400_000 > (pl.col("began") - reach_ms) // 86_400_000
+        pl.col("at") <= pl.col("began"), pl.col("at") // DAY_MS > pl.col("began") // DAY_MS - LOOK_BACK_DAYS
     )  # fmt: skip
     rows = (
         before.group_by("line", "began", maintain_order=True)

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from transforms.fleet import place
+from transforms.ledger.logs import holding
 from transforms.ledger.owners import NOBODY
 from transforms.ledger.timeline import DAY_MS, disjoint, instant_ms, latest_before, pack
 
@@ -67,8 +68,7 @@ def _strikes(incidents: pl.DataFrame, lines: pl.DataFrame, fleet: pl.DataFrame) 
         began=instant_ms("began"), ended=instant_ms("ended"),
     )  # fmt: skip
     seen = folded.explode("node").drop_nulls("node").unique()
-    held = lines.filter(pl.col("started").is_not_null(), pl.col("gpus") > 0)
-    near = held.select("line", "cluster", "started", stopped="ended", node="nodes")
+    near = holding(lines).select("line", "cluster", "started", stopped="ended", node="nodes")
     if seen.is_empty() or near.is_empty():
         return _no_strikes()
     near = near.explode("node").filter(pl.col("node").is_in(seen["node"].unique().implode()))

@@ -9,7 +9,7 @@ import polars as pl
 
 from transforms.fleet import place
 from transforms.ledger.fates import Fates
-from transforms.ledger.logs import Span
+from transforms.ledger.logs import Span, holding
 from transforms.ledger.timeline import DAY_MS
 from transforms.tables.derived import RUN_TOKENS
 
@@ -82,8 +82,12 @@ def gpu_models(lines: pl.DataFrame, fleet: pl.DataFrame) -> pl.DataFrame:
     known = fleet.filter(pl.col("gpu_model").is_not_null(), pl.col("gpus") > 0).with_columns(
         *(pl.col(name).dt.epoch("ms") for name in ("valid_from", "valid_to"))
     )
-    held = lines.filter(pl.col("started").is_not_null(), pl.col("gpus") > 0)
-    nodes = held.select("line", "cluster", "started", node="nodes").explode("node").drop_nulls()
+    nodes = (
+        holding(lines)
+        .select("line", "cluster", "started", node="nodes")
+        .explode("node")
+        .drop_nulls()
+    )
     return (
         place(nodes, fleet)
         .join(known, on=["cluster", "node"])

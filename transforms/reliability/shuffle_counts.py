@@ -13,6 +13,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from transforms.ledger.timeline import ranges
+
 Ints = np.ndarray
 
 FEW = 20_000_000
@@ -80,9 +82,8 @@ class Failures:
 
     def pairs(self) -> tuple[Ints, Ints]:
         """Both failures of every near pair of different nodes."""
-        many = np.arange(len(self.since)) - self.since
-        late = np.repeat(np.arange(len(many)), many)
-        early = np.arange(len(late)) - np.repeat(np.cumsum(many) - many, many) + self.since[late]
+        late, nth = ranges(np.arange(len(self.since)) - self.since)
+        early = self.since[late] + nth
         apart = self.node[late] != self.node[early]
         return late[apart], early[apart]
 

@@ -15,6 +15,7 @@ import math
 import numpy as np
 import polars as pl
 
+from transforms.alike import heads
 from transforms.fleet import place
 from transforms.reliability import precursors as d5
 from transforms.reliability.dispersion import rate_limits
@@ -84,9 +85,8 @@ def detectors(
     failed = watch.numbered(failures_of(incidents, incident_members, asked))
     stopped = incidents.filter(pl.col("interrupts") > 0).select("incident")
     # Members of one incident and table stand side by side: most repeat what the one before said.
-    names = ("incident", "source_table")
-    is_new = pl.any_horizontal(pl.col(n).ne_missing(pl.col(n).shift()) for n in names)
-    told = incident_members.select(names).filter(is_new).cast({"source_table": pl.String})
+    told, _ = heads(incident_members, ("incident", "source_table"))
+    told = told.cast({"source_table": pl.String})
     told = told.filter(pl.col("source_table").is_in(WITNESSES))
     told = told.join(failed.select("incident"), on="incident", how="semi").unique()
     rows = []

@@ -8,6 +8,7 @@ or slot number; one whose device nobody knows belongs to none. A board is at ris
 import numpy as np
 import polars as pl
 
+from transforms.ledger.timeline import ranges
 from transforms.node_days import NodeDays
 from transforms.studies.base import RefusalError
 
@@ -79,8 +80,7 @@ def days_at_risk(found: pl.DataFrame, risk: pl.DataFrame) -> pl.DataFrame:
     cut = np.flatnonzero((number >= 0) & ~is_whole & (end > begin))
     # Its days one by one, from the one it came on to the one it left on.
     came, went = begin[cut] // DAY_US, -(-end[cut] // DAY_US)
-    spell = np.repeat(np.arange(len(cut)), went - came)
-    nth = np.arange(len(spell)) - np.repeat(np.cumsum(went - came) - (went - came), went - came)
+    spell, nth = ranges(went - came)
     day = came[spell] + nth
     row = grid.find(number[cut][spell], day)
     inside = np.minimum(end[cut][spell], (day + 1) * DAY_US) - np.maximum(begin[cut][spell], day * DAY_US)  # fmt: skip
