@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from transforms.alike import heads, looked_up
-from transforms.ledger.timeline import DAY_MS, instant_ms, ms, pack
+from transforms.ledger.timeline import DAY_MS, instant_ms, ms, pack, ranges
 
 REACH_DAYS = 14
 """How far one fact bears on another. The rows of a day rest on no evidence farther away than
@@ -156,10 +156,16 @@ def on_lines(rows: pl.DataFrame, writers: Writers) -> pl.DataFrame:
         return found.rename({"writer": "line"})
     spans = writers.spans
     writer, began = found["writer"].to_numpy(), found["began"].to_numpy()
-    position = _count_until(pack(spans["writer"], spans["started"]), pack(writer, began))
-    before = np.maximum(position - 1, 0)
     owner, started, ended = (spans[n].to_numpy() for n in ("writer", "started", "ended"))
-    outside = np.flatnonzero((owner[before] != writer) | (began >= ended[before]))
+    keys = pack(writer, began)
+    marks = pack(owner, started)
+    if len(marks) < len(keys) and bool((keys[1:] >= keys[:-1]).all()):
+        position, outside = _among_sorted(keys, marks, pack(owner, ended))
+        before = np.maximum(position - 1, 0)
+    else:
+        position = np.searchsorted(marks, keys, side="right")
+        before = np.maximum(position - 1, 0)
+        outside = np.flatnonzero((owner[before] != writer) | (began >= ended[before]))
     nearest = before
     if len(outside):
         far = np.iinfo(np.int64).max
@@ -173,10 +179,17 @@ def on_lines(rows: pl.DataFrame, writers: Writers) -> pl.DataFrame:
     return found.with_columns(line=spans["line"].gather(nearest)).drop("writer")
 
 
-def _count_until(marks: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """For each key how many of the sorted `marks` are no larger."""
-    if len(marks) < len(keys) and bool((keys[1:] >= keys[:-1]).all()):
-        # Keys in order: the few marks are looked up among them.
-        found = np.searchsorted(keys, marks, side="left")
-        return np.cumsum(np.bincount(found, minlength=len(keys) + 1)[:-1])
-    return np.searchsorted(marks, keys, side="right")
+def _among_sorted(
+    keys: np.ndarray, starts: np.ndarray, ends: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each of the sorted `keys` how many spans begin no later, and which lie in none of them.
+
+    The few spans, in order of `starts`, are looked up among the many keys.
+    """
+    first = np.append(np.searchsorted(keys, starts, side="left"), len(keys))
+    position = np.repeat(np.arange(len(first)), np.diff(first, prepend=0))
+    # A span holds the keys from its start on, until it ends or the next one begins.
+    beyond = np.clip(np.searchsorted(keys, ends, side="left"), first[:-1], first[1:])
+    since, until = np.append(0, beyond), first
+    row, nth = ranges(until - since)
+    return position, since[row] + nth

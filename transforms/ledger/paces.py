@@ -20,7 +20,16 @@ from transforms.ledger.in_use import on_attempts
 from transforms.ledger.lines import REACH_DAYS, REACH_MS, attempt_lines
 from transforms.ledger.logs import Logs
 from transforms.ledger.steps import COLUMNS
-from transforms.ledger.timeline import DAY_MS, FOREVER, latest_before, ms, pack, ranges, unpack
+from transforms.ledger.timeline import (
+    DAY_MS,
+    FOREVER,
+    latest_before,
+    midnights,
+    ms,
+    pack,
+    ranges,
+    unpack,
+)
 from transforms.tables.derived import FIRST_STEPS, IDEAL_STEPS
 from transforms.tables.observed import CHECKPOINTS, RUN_MARKS
 
@@ -53,7 +62,8 @@ def first_steps(
     if not bool((keys[1:] > keys[:-1]).all()):
         order = np.lexsort((took, keys))
         keys, took = keys[order], took[order]
-    opens = np.flatnonzero(np.diff(_days(keys), prepend=-1))
+    opens = np.unique(np.searchsorted(keys, midnights(keys)))
+    opens = opens[opens < len(keys)]
     segment, at = unpack(keys[opens])
     since, until = ms(window.since), ms(window.until)
     # As many as it had lately make it one whose first steps are known already.
@@ -141,22 +151,22 @@ def segments(
 
 def _within_allocations(steps: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
     """Steps of which any part lies in the allocation of their line."""
+    if steps.is_empty():
+        return steps
     line, _, began, ended = (steps[name].to_numpy() for name in COLUMNS)
-    started, stopped = (lines[name].fill_null(0).to_numpy()[line] for name in ("started", "ended"))
-    inside = (began < stopped) & (ended > started)
-    return steps if inside.all() else steps.filter(pl.Series(inside))
+    started, stopped = (lines[name].fill_null(0).to_numpy() for name in ("started", "ended"))
+    opens = np.flatnonzero(np.append(True, line[1:] != line[:-1]))
+    first, last = np.minimum.reduceat(ended, opens), np.maximum.reduceat(began, opens)
+    if ((last < stopped[line[opens]]) & (first > started[line[opens]])).all():
+        return steps  # seen attempt by attempt, which is cheaper than step by step
+    inside = (began < stopped[line]) & (ended > started[line])
+    return steps.filter(pl.Series(inside))
 
 
 def _batches(tokens: np.ndarray) -> np.ndarray:
     """Tokens of each step, rounded to parts of an octave; 0 where none are told."""
     octave = np.rint(BATCHES_PER_OCTAVE * np.log2(np.maximum(tokens, 1)))
     return np.where(tokens > 0, np.rint(np.exp2(octave / BATCHES_PER_OCTAVE)), 0).astype(np.int64)
-
-
-def _days(keys: np.ndarray) -> np.ndarray:
-    """One number for each segment and UTC day of sorted keys."""
-    segment, at = unpack(keys)
-    return pack(segment, at // DAY_MS)
 
 
 @dataclass(frozen=True)

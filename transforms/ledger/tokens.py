@@ -55,23 +55,26 @@ def _kept(fates: Fates, span: Span, since: int) -> pl.DataFrame:
     kept = fates.kept
     line = fates.steps["line"].to_numpy()[kept]
     began = np.maximum(fates.steps["began"].to_numpy()[kept], span.started[line])
-    has_tokens = "tokens" in fates.steps.columns
-    untold = pl.lit(None, pl.Int64).alias("tokens")
+    # Steps come by line and time: those of one line and day mostly stand together.
+    day = began // DAY_MS
+    opens = np.flatnonzero(
+        np.append(len(day) > 0, (day[1:] != day[:-1]) | (line[1:] != line[:-1]))[: len(day)]
+    )
+    steps = np.diff(opens, append=len(day))
+    told_steps, tokens = np.zeros_like(steps), np.zeros_like(steps)
+    if "tokens" in fates.steps.columns and len(opens):
+        told = fates.steps["tokens"]
+        count = told.fill_null(0).to_numpy()[kept]
+        told_steps = np.add.reduceat(told.is_not_null().to_numpy()[kept].astype(np.int64), opens)
+        tokens = np.add.reduceat(count, opens)
+    counted = {"steps": steps, "told_steps": told_steps, "tokens": tokens}
+    stands = {"line": line[opens], "day": day[opens], **counted}
     return (
-        pl.DataFrame({"line": line, "day": began // DAY_MS})
-        .with_columns(fates.steps["tokens"].gather(_listed(kept, len(fates.steps))) if has_tokens else untold)
-        .filter(pl.Series((began >= since) & (began < span.until)))
+        pl.DataFrame(stands)
+        .filter((pl.col("day") * DAY_MS).is_between(since, span.until, closed="left"))
         .group_by("line", "day")
-        .agg(
-            pl.len().alias("steps"),
-            pl.col("tokens").count().alias("told_steps"),
-            pl.col("tokens").sum(),
-        )
-    )  # fmt: skip
-
-
-def _listed(rows: np.ndarray | slice, count: int) -> pl.Series:
-    return pl.Series(np.arange(count)[rows])
+        .agg(pl.col(*counted).sum())
+    )
 
 
 def gpu_models(lines: pl.DataFrame, fleet: pl.DataFrame) -> pl.DataFrame:
