@@ -6,6 +6,7 @@ A mean over a whole run hides its bad hours; an hour by itself shows them.
 import numpy as np
 import polars as pl
 
+from transforms.ledger.readouts import KEPT
 from transforms.ledger.timeline import DAY_MS, cut
 from transforms.tables.derived import RUN_HOURS
 
@@ -32,7 +33,7 @@ def run_hours(slices: pl.DataFrame) -> pl.DataFrame:
         .agg(
             spent.sum().cast(pl.Int64).alias("wall_gpu_ms"),
             spent.filter(leaf == "queue_wait").sum().cast(pl.Int64).alias("queue_wait_gpu_ms"),
-            spent.filter(leaf.is_in(["ideal", "slow"])).sum().cast(pl.Int64).alias("kept_gpu_ms"),
+            spent.filter(leaf.is_in(KEPT)).sum().cast(pl.Int64).alias("kept_gpu_ms"),
         )
         .filter(pl.col("wall_gpu_ms") > 0)
         .with_columns(

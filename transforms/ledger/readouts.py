@@ -7,6 +7,7 @@ same divisions in SQL. A ratio without a denominator is None: nothing was measur
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+KEPT = ("ideal", "slow")
 WAITS = ("queue_wait", "repair_wait")
 NOT_ALLOCATED = ("idle", *WAITS, "spare", "down", "maintenance", "unobserved")
 HOURLY_CHECKPOINT_MS = 30 * 60 * 1000
@@ -57,7 +58,7 @@ def read_out(
 
     whole = sum(leaves.values())
     measured = whole - total("not_measured")
-    kept = total("ideal", "slow")
+    kept = total(*KEPT)
     allocated = whole - total(*NOT_ALLOCATED)
     present = allocated - total("not_measured")
     return Readouts(

@@ -10,6 +10,7 @@ import polars as pl
 from transforms.fleet import place
 from transforms.ledger.fates import Fates
 from transforms.ledger.logs import Span, holding
+from transforms.ledger.readouts import KEPT
 from transforms.ledger.timeline import DAY_MS
 from transforms.tables.derived import RUN_TOKENS
 
@@ -30,7 +31,7 @@ def run_tokens(
     """
     told = _kept(fates, span, since)
     day = (pl.col("began") // DAY_MS).alias("day")
-    is_kept = pl.col("leaf").cast(pl.String).is_in(["ideal", "slow"])
+    is_kept = pl.col("leaf").cast(pl.String).is_in(KEPT)
     spent = (
         slices.filter(is_kept)
         .group_by("line", day)

@@ -7,15 +7,14 @@ no account, and have a row of their own.
 
 import polars as pl
 
-from transforms.ledger.readouts import WAITS
+from transforms.ledger.hours import HOUR_MS
+from transforms.ledger.readouts import KEPT, WAITS
 from transforms.studies.base import Asked, RefusalError, Study
 from transforms.studies.rates import by_columns
 from transforms.tables import derived as d
 
-HOUR_MS = 3_600_000
 PLACES = ("cluster", "provider", "hall")
 ASKERS = ("partition", "account")
-KEPT = ("ideal", "slow")
 APART = {
     "idle": ("idle", "spare"),
     "waiting": WAITS,

@@ -9,12 +9,11 @@ there are bounds and no point.
 import numpy as np
 import polars as pl
 
-from transforms.ledger.readouts import NOT_ALLOCATED
+from transforms.ledger.readouts import KEPT, NOT_ALLOCATED
 from transforms.reliability.coverage import ENOUGH
 from transforms.studies.base import Asked, RefusalError, Study, number
 from transforms.tables import derived as d
 
-KEPT = ("ideal", "slow")
 DRAWS = 2_000
 FEWEST_RUNS = 5
 """Of fewer runs a bootstrap tells nothing."""
