@@ -72,17 +72,13 @@ def _swept(unit: Ints, at_ms: Ints, gap_ms: int, hold_ms: Ints | None) -> Ints:
     rules = int(unit.max()) + 1, gap_ms, DAY_MS, LONGEST_GAP_MS
     if _in_time(at_ms):
         return sweep.chains(unit, at_ms, hold, *rules)
-    # Unit before time: then what the sweep keeps of a unit stays in the cache.
     low = int(at_ms.min())
     bits = (int(at_ms.max()) - low).bit_length()
     if int(unit.max()).bit_length() + bits <= 63:
-        packed, by = sweep.order((unit << bits) | (at_ms - low), 0)
-        unit, at_ms = packed >> bits, (packed & ((1 << bits) - 1)) + low
-    else:
-        by = np.argsort(at_ms, kind="stable")
-        unit, at_ms = unit[by], at_ms[by]
+        return sweep.shuffled_chains(unit, at_ms, hold, low, bits, *rules)
+    by = np.argsort(at_ms, kind="stable")
     numbers = np.empty(len(by), np.int64)
-    numbers[by] = sweep.chains(unit, at_ms, hold[by] if len(hold) else hold, *rules)
+    numbers[by] = sweep.chains(unit[by], at_ms[by], hold[by] if len(hold) else hold, *rules)
     return numbers
 
 

@@ -169,6 +169,37 @@ def chains(
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def shuffled_chains(
+    unit: Ints,
+    at: Ints,
+    hold: Ints,
+    low: int,
+    bits: int,
+    units: int,
+    gap: int,
+    day_length: int,
+    early: int,
+) -> Ints:
+    """`chains` of rows in any order, of which unit and `at` above `low` share a key: `at` its `bits`.
+
+    Unit comes before time, so that what the sweep keeps of a unit stays in the cache; memory is used
+    again, since fresh pages cost as much as sorting does.
+    """
+    rows, time = len(unit), (np.int64(1) << bits) - 1
+    keys = np.empty(rows, np.int64)
+    for i in range(rows):
+        keys[i] = (unit[i] << bits) | (at[i] - low)
+    here, by = order(keys, 0)
+    for i in range(rows):
+        keys[i], here[i] = here[i] >> bits, (here[i] & time) + low
+    held = hold[by] if len(hold) > 0 else hold
+    number = chains(keys, here, held, units, gap, day_length, early)
+    for i in range(rows):
+        keys[by[i]] = number[i]
+    return keys
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def latest_before(
     group: Ints, at: Ints, groups: Ints, ats: Ints, by: Ints, bys: Ints, size: int
 ) -> Ints:
