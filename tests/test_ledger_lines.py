@@ -51,12 +51,12 @@ def rows_of(jobs, told) -> pl.DataFrame:
 @settings(deadline=None)
 def test_rows_in_order_find_the_attempts_that_rows_in_any_order_find(jobs, told):
     writers, rows = writers_of(jobs), rows_of(jobs, told)
-    in_order = on_lines(rows, writers).sort("row")
-    reversed_ones = on_lines(rows.reverse(), writers).sort("row")
+    in_order = on_lines(writers, rows)[0].sort("row")
+    reversed_ones = on_lines(writers, rows.reverse())[0].sort("row")
     assert in_order["line"].to_list() == reversed_ones["line"].to_list()
 
 
 def test_a_row_outside_goes_to_the_nearest_allocation_of_its_job():
     jobs = [[(0, 10), (10, 10)], [(5, 5)]]  # 20 to 30 and 40 to 50; 25 to 30
     writers, rows = writers_of(jobs), rows_of(jobs, [0, 25, 29, 34, 36, 45, 70])
-    assert on_lines(rows, writers)["line"].to_list() == [0, 0, 0, 0, 1, 1, 1, *[2] * 7]
+    assert on_lines(writers, rows)[0]["line"].to_list() == [0, 0, 0, 0, 1, 1, 1, *[2] * 7]

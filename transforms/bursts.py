@@ -18,6 +18,7 @@ import polars as pl
 
 from transforms import intervals
 from transforms.coalesce import DAY_MS, Bools, Ints, chains, latest_before
+from transforms.emptiness import empty_from
 from transforms.signs import is_instant
 
 GAP_MS = 180_000
@@ -45,6 +46,7 @@ def bursts(signs: pl.DataFrame, started: pl.DataFrame, gap_ms: int = GAP_MS) -> 
     return chains(unit, at, gap_ms, hold)
 
 
+@empty_from("signs")
 def sensitivity(signs: pl.DataFrame, started: pl.DataFrame) -> pl.DataFrame:
     """How many bursts begin on each day under each gap: day, gap_s, incidents."""
     rows = []

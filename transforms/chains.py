@@ -13,6 +13,8 @@ belongs to two jobs at once says nothing. Tasks of arrays are runs of their own.
 
 import polars as pl
 
+from transforms.emptiness import empty_from
+
 FEW_NODES = 3
 GAP, GAP_OF_FEW_NODES = pl.duration(hours=24), pl.duration(minutes=15)
 MOST_TIMES_THE_GPUS = 2
@@ -27,6 +29,7 @@ SAME = ("cluster", "user", "name", "account", "partition", "piece")
 JOB = ["cluster", "job_id"]
 
 
+@empty_from("job_attempts")
 def chains(job_attempts: pl.DataFrame) -> pl.DataFrame:
     """Jobs that go on with others: cluster, job_id, piece, root (the chain's first job id) and link.
 

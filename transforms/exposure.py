@@ -16,6 +16,7 @@ import polars as pl
 
 from transforms import intervals
 from transforms.catalogue import classify_reasons
+from transforms.emptiness import empty_from
 from transforms.fleet import ID, place
 from transforms.node_states import classify, closed
 from transforms.tables.derived import EXPOSURE
@@ -85,6 +86,7 @@ def exposure(
     return {"exposure": EXPOSURE.conform(rows.select(EXPOSURE.dtypes.names()).sort(EXPOSURE.key))}
 
 
+@empty_from("node_states", "outages")
 def out_of_service(
     node_states: pl.DataFrame, outages: pl.DataFrame, fleet: pl.DataFrame
 ) -> pl.DataFrame:

@@ -19,6 +19,7 @@ import polars as pl
 
 from transforms import bursts, interruptions
 from transforms.coalesce import chains
+from transforms.emptiness import empty_from
 from transforms.fleet import place
 from transforms.sampled_signs import SAMPLED
 from transforms.severity import confidence, severity
@@ -130,6 +131,7 @@ def _allocations(run_attempts: pl.DataFrame, fleet: pl.DataFrame, window: "Windo
     return place(nodes, fleet)
 
 
+@empty_from("seen")
 def _coalesced(
     seen: pl.DataFrame, fleet: pl.DataFrame, started: pl.DataFrame, held: pl.DataFrame
 ) -> pl.DataFrame:
@@ -141,6 +143,7 @@ def _coalesced(
     return _identified(folded.filter(pl.col("at") <= reach).drop("burst"), COALESCED)
 
 
+@empty_from("seen")
 def _recorded(seen: pl.DataFrame) -> pl.DataFrame:
     """Every recorded outage as an incident by itself."""
     outages = seen.filter(pl.col("source_table") == "outages")
@@ -207,6 +210,7 @@ def _identified(folded: pl.DataFrame, definition: str) -> pl.DataFrame:
     )
 
 
+@empty_from("members")
 def _facts(members: pl.DataFrame, touched: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
     """One row per incident, with everything that does not hang on whom it interrupted."""
     evidence = pl.col("evidence")
@@ -245,6 +249,7 @@ def _facts(members: pl.DataFrame, touched: pl.DataFrame, seen: pl.DataFrame) -> 
     )
 
 
+@empty_from("facts")
 def _finished(facts: pl.DataFrame, stops: pl.DataFrame, gpus: pl.DataFrame) -> pl.DataFrame:
     """Add what hangs on the interruptions: whether it counts, and how bad it was."""
     blamed = (

@@ -27,6 +27,7 @@ from datetime import datetime
 import polars as pl
 
 from transforms.contract import UTC
+from transforms.emptiness import empty_from
 from transforms.ledger.lines import attempt_lines
 from transforms.progress import progress
 from transforms.second_order import second_order
@@ -220,6 +221,7 @@ def _noticed_at() -> pl.Expr:
     return pl.min_horizontal(pl.col("failed_at") + pl.min_horizontal(wait, 2**61), "ended")
 
 
+@empty_from("evidence")
 def _causes(ends: pl.DataFrame, evidence: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
     """The incident that best explains each end, and the others: line, incident, co_causes."""
     allowed = pl.concat(

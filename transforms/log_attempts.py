@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from transforms.emptiness import empty_from
 from transforms.stretches import stretches
 from transforms.tables.derived import RUN_ATTEMPTS
 
@@ -94,6 +95,7 @@ def named(rows: pl.DataFrame) -> pl.DataFrame:
     return rows if rows.select(is_named.all()).item() else rows.filter(is_named)
 
 
+@empty_from("job_attempts")
 def _scheduled(days: pl.DataFrame, job_attempts: pl.DataFrame) -> pl.DataFrame:
     """The days of writers near which a scheduler's record names their job, or their run."""
     jobs = job_attempts.select(

@@ -12,6 +12,7 @@ events name the state at the drain only, and no record says when that job left.
 
 import polars as pl
 
+from transforms.emptiness import empty_from
 from transforms.reasons import classify_reasons
 
 SERVICES = ("up", "down", "planned", "unknown")
@@ -55,6 +56,7 @@ _DOWN = (
 )
 
 
+@empty_from("node_states")
 def classify(node_states: pl.DataFrame) -> pl.DataFrame:
     """Add `service`, `class`, `component`, `reason_kind` and `is_draining` to node states.
 

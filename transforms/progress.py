@@ -11,11 +11,11 @@ def progress(
 ) -> pl.DataFrame:
     """What the training log says of each attempt, instants in ms; null where it says nothing."""
     kind, ended = pl.col("kind").cast(pl.String), pl.col("ended")
-    writers = Writers.of(lines)
-    stepped = _trained(on_lines(steps.select(*WRITER, "step", "began", "ended"), writers))
-    loads_and_saves = on_lines(checkpoints, writers)
+    told = steps.select(*WRITER, "step", "began", "ended")
+    trained, loads_and_saves, marks = on_lines(Writers.of(lines), told, checkpoints, run_marks)
+    stepped = _trained(trained)
     saved = loads_and_saves.group_by("line")
-    marked = on_lines(run_marks, writers).group_by("line")
+    marked = marks.group_by("line")
     return (
         lines.select("line")
         .join(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from transforms import intervals
+from transforms.emptiness import empty_from
 from transforms.exposure import out_of_service
 from transforms.fleet import ID, place
 from transforms.tables.derived import REPAIRS
@@ -25,6 +26,7 @@ LOOK_BACK_DAYS, LOOK_AHEAD_DAYS = 14, 92
 a day's rows rest on the days around it and not on how many are derived at once."""
 
 
+@empty_from("node_states", "outages")
 def repairs(
     window: "Window",
     *,

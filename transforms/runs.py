@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from transforms.chains import chains, piece_of
+from transforms.emptiness import empty_from
 from transforms.heterogeneous import whole_jobs
 from transforms.log_attempts import log_attempts
 from transforms.tables.derived import RUN_ATTEMPTS
@@ -93,6 +94,7 @@ def link(
     return {"run_attempts": RUN_ATTEMPTS.conform(rows.sort(RUN_ATTEMPTS.key))}
 
 
+@empty_from("all_attempts")
 def _requeued(attempts: pl.DataFrame, all_attempts: pl.DataFrame) -> pl.DataFrame:
     """Attempts whose job has another attempt within reach: the key and `is_again`."""
     others = all_attempts.select("cluster", "job_id", pl.col("submitted").alias("other"))
@@ -106,6 +108,7 @@ def _requeued(attempts: pl.DataFrame, all_attempts: pl.DataFrame) -> pl.DataFram
     )
 
 
+@empty_from("attempts")
 def _logged(attempts: pl.DataFrame, run_marks: pl.DataFrame, window: "Window") -> pl.DataFrame:
     """What training logs say: key, logged_run, and whether this very attempt wrote one.
 

@@ -2,11 +2,13 @@
 
 import polars as pl
 
+from transforms.emptiness import empty_from
 from transforms.sampled_signs import SAMPLED
 
 GPU_KINDS = ["xid", "lost"]
 
 
+@empty_from("members")
 def nodes_touched(members: pl.DataFrame, fleet: pl.DataFrame) -> pl.DataFrame:
     """Every error and the nodes it was seen on: incident, cluster, node, at, last, evidence, rank.
 
@@ -35,6 +37,7 @@ def nodes_touched(members: pl.DataFrame, fleet: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(parts).unique()
 
 
+@empty_from("members")
 def gpus_touched(members: pl.DataFrame, gpus: pl.DataFrame) -> pl.DataFrame:
     """GPUs that each incident touched: the uuid where the inventory knows it, else node/pci."""
     slots = gpus.filter(pl.col("pci").is_not_null() & pl.col("uuid").is_not_null()).select(

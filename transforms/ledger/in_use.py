@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from transforms.emptiness import empty_from
 from transforms.ledger.lines import WRITER, Writers, attempt_lines, on_lines
 from transforms.ledger.timeline import DAY_MS, instant_ms
 from transforms.tables.derived import GPU_USE
@@ -27,9 +28,11 @@ def gpu_use(
     window: "Window", *, run_attempts: pl.DataFrame, run_marks: pl.DataFrame
 ) -> Mapping[str, pl.DataFrame]:
     """Rows of GPU_USE for the days of the window: starts of attempts that have spared any GPU."""
-    lines = attempt_lines(run_attempts, window.horizon)
     told = run_marks.filter(pl.col("kind") == "job_start", pl.col("gpus") > 0)
-    marks = on_lines(told.select(*WRITER, "began", "gpus"), Writers.of(lines))
+    if told.is_empty():
+        return {"gpu_use": GPU_USE.empty()}
+    lines = attempt_lines(run_attempts, window.horizon)
+    (marks,) = on_lines(Writers.of(lines), told.select(*WRITER, "began", "gpus"))
     starts = (
         marks.select("line", "began", pl.col("gpus").cast(pl.Int64).alias("use"))
         .join(lines.select("line", *ATTEMPT[:2], "submitted_at", "started", held="gpus"), on="line")
@@ -62,6 +65,7 @@ def gpu_use(
     return {"gpu_use": GPU_USE.conform(typed.sort(GPU_USE.key))}
 
 
+@empty_from("gpu_use")
 def on_attempts(gpu_use: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
     """GPUs that each line's training uses from `began` (ms) on (use), and the most so far; sorted.
 

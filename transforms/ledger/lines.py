@@ -138,26 +138,33 @@ class Writers:
         )
 
 
-def on_lines(rows: pl.DataFrame, writers: Writers) -> pl.DataFrame:
-    """Add to training-log rows the `line` of the attempt that wrote them; instants become ms.
+def on_lines(writers: Writers, *logs: pl.DataFrame) -> list[pl.DataFrame]:
+    """Add to the rows of each log the `line` of the attempt that wrote them; instants become ms.
 
     An attempt is found by its job, or by its run where the log names no job that is known. Of
     several allocations of one job the one that holds the row's begin counts, else the nearest:
     a requeued job writes on under the same id, and clocks of nodes run seconds apart.
     Rows that belong to no attempt are left out.
     """
-    names, counts = heads(rows, WRITER)
-    known = writers.behind(names.unique())
+    told = [heads(rows, WRITER) for rows in logs]
+    named = [names for names, _ in told if not names.is_empty()]
+    known = writers.behind(pl.concat(named or [told[0][0]]).unique())
+    return [
+        _on_spans(rows, looked_up(*heads, known), writers.spans)
+        for rows, heads in zip(logs, told, strict=True)
+    ]
+
+
+def _on_spans(rows: pl.DataFrame, writer: pl.Series, spans: pl.DataFrame) -> pl.DataFrame:
     instants = [n for n, t in rows.schema.items() if isinstance(t, pl.Datetime)]
-    found = rows.with_columns(*(instant_ms(n) for n in instants), looked_up(names, counts, known))
+    found = rows.with_columns(*(instant_ms(n) for n in instants), writer)
     if found["writer"].null_count():
         found = found.drop_nulls("writer")
     if found.is_empty():
         return found.rename({"writer": "line"})
-    spans = writers.spans
-    writer, began = found["writer"].to_numpy(), found["began"].to_numpy()
+    who, began = found["writer"].to_numpy(), found["began"].to_numpy()
     owner, started, ended = (spans[n].to_numpy() for n in ("writer", "started", "ended"))
-    keys = pack(writer, began)
+    keys = pack(who, began)
     marks = pack(owner, started)
     if len(marks) < len(keys) and bool((keys[1:] >= keys[:-1]).all()):
         position, outside = _among_sorted(keys, marks, pack(owner, ended))
@@ -165,15 +172,15 @@ def on_lines(rows: pl.DataFrame, writers: Writers) -> pl.DataFrame:
     else:
         position = np.searchsorted(marks, keys, side="right")
         before = np.maximum(position - 1, 0)
-        outside = np.flatnonzero((owner[before] != writer) | (began >= ended[before]))
+        outside = np.flatnonzero((owner[before] != who) | (began >= ended[before]))
     nearest = before
     if len(outside):
         far = np.iinfo(np.int64).max
-        writer, began, position = writer[outside], began[outside], position[outside]
+        who, began, position = who[outside], began[outside], position[outside]
         before, after = before[outside], np.minimum(position, len(spans) - 1)
-        since = np.where(owner[before] == writer, np.maximum(began - ended[before], 0), far)
+        since = np.where(owner[before] == who, np.maximum(began - ended[before], 0), far)
         until = np.where(
-            (owner[after] == writer) & (position < len(spans)), started[after] - began, far
+            (owner[after] == who) & (position < len(spans)), started[after] - began, far
         )
         nearest[outside] = np.where(since <= until, before, after)
     return found.with_columns(line=spans["line"].gather(nearest)).drop("writer")

@@ -26,15 +26,11 @@ class Logs:
         checkpoints: pl.DataFrame,
         run_marks: pl.DataFrame,
     ) -> "Logs":
-        writers = Writers.of(lines)
         # Tokens are carried only where some are told: most of a large log is its steps.
         tokens = ["tokens"] if steps["tokens"].null_count() < len(steps) else []
         told = steps.select(*WRITER, "step", "began", "ended", *tokens)
-        return cls(
-            training.one_row_a_step(on_lines(told, writers)),
-            on_lines(checkpoints, writers),
-            on_lines(run_marks, writers),
-        )
+        trained, saved, marked = on_lines(Writers.of(lines), told, checkpoints, run_marks)
+        return cls(training.one_row_a_step(trained), saved, marked)
 
     def lasting(self, kind: str) -> pl.DataFrame:
         """Marks of one kind that came to an end."""
@@ -66,6 +62,8 @@ class Span:
 
     def within(self, level: pl.DataFrame) -> pl.DataFrame:
         """Claims cut to the span; an open one lasts to its end."""
+        if level.is_empty():
+            return level
         line, began = level["line"].to_numpy(), level["began"].to_numpy()
         began, ended = self.cut(line, began, level["ended"].fill_null(FOREVER).to_numpy())
         cut = level.with_columns(began=pl.Series(began), ended=pl.Series(ended))

@@ -7,6 +7,7 @@ that what they get adds up to what the node has, at every instant, whatever the 
 import numpy as np
 import polars as pl
 
+from transforms.emptiness import empty_from
 from transforms.fleet import ID, place
 from transforms.ledger.claims import EVIDENCE_TYPE, LEAF
 from transforms.ledger.owners import CLASS_OWNER, NOBODY
@@ -26,6 +27,7 @@ CLAIMANT = ("node_line", "began", "ended", "wants", "line", "leaf", "owner", "fa
 """`line` is the attempt that holds or waits; null for what the node itself does."""
 
 
+@empty_from("fleet")
 def share_nodes(
     fleet: pl.DataFrame,
     lines: pl.DataFrame,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from transforms.emptiness import empty_from
 from transforms.fleet import place
 from transforms.ledger.logs import holding
 from transforms.ledger.owners import NOBODY
@@ -62,6 +63,7 @@ class Strikes:
         return numbered.join(found, on="asked", how="left", maintain_order="left").drop("asked")
 
 
+@empty_from("incidents")
 def _strikes(incidents: pl.DataFrame, lines: pl.DataFrame, fleet: pl.DataFrame) -> pl.DataFrame:
     folded = incidents.filter(pl.col("definition") == "coalesced-180s").select(
         "cluster", "incident", pl.col("nodes").alias("node"), pl.col("class").cast(pl.String).alias("klass"),
@@ -133,6 +135,7 @@ def slowed_by(
     return owner[rows]
 
 
+@empty_from("used")
 def missing(used: pl.DataFrame, lines: pl.DataFrame, strikes: Strikes) -> pl.DataFrame:
     """Who took the GPUs that each row of `used` is short of: row, low, high (of GPUs), owner.
 

@@ -15,6 +15,7 @@ eight GPUs with three idle, a job that holds all has three, a job that holds six
 import numpy as np
 import polars as pl
 
+from transforms.emptiness import empty_from
 from transforms.fleet import ID, place
 from transforms.ledger.claims import EVIDENCE_TYPE, LEAF
 from transforms.ledger.hours import HOUR_MS
@@ -37,6 +38,7 @@ UNTOLD = {"unknown": "drain_idle", "not_measured": "not_measured"}
 """Leaves of which no log tells, and what their idle GPUs are."""
 
 
+@empty_from("idle_spells")
 def idle_over_time(
     lines: pl.DataFrame, fleet: pl.DataFrame, idle_spells: pl.DataFrame
 ) -> pl.DataFrame:

@@ -66,6 +66,8 @@ def disjoint(claims: pl.DataFrame) -> pl.DataFrame:
     Of claims that begin together the longer goes first, then the smaller row in plain order. The
     time covered stays the same; claims left without any are dropped.
     """
+    if claims.is_empty():
+        return claims
     rest = [n for n, t in claims.schema.items() if n not in BOUNDS and not t.is_nested()]
     ordered = claims.filter(pl.col("began") < pl.col("ended")).sort(
         "line", "began", "ended", *rest, descending=[False, False, True] + [False] * len(rest)

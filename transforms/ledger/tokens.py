@@ -7,6 +7,7 @@ steps that a restart discarded do not count. The GPU time is the ledger's own `i
 import numpy as np
 import polars as pl
 
+from transforms.emptiness import empty_from
 from transforms.fleet import place
 from transforms.ledger.fates import Fates
 from transforms.ledger.logs import Span, holding
@@ -78,6 +79,7 @@ def _kept(fates: Fates, span: Span, since: int) -> pl.DataFrame:
     )
 
 
+@empty_from("fleet")
 def gpu_models(lines: pl.DataFrame, fleet: pl.DataFrame) -> pl.DataFrame:
     """The model of the GPUs that each line was allocated: line, gpu_model; several are joined by +.
 

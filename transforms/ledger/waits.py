@@ -7,6 +7,7 @@ started. While any attempt of the run holds GPUs the run is not waiting.
 
 import polars as pl
 
+from transforms.emptiness import empty_from
 from transforms.fleet import place
 from transforms.ledger.claims import EVIDENCE_TYPE, LEAF
 from transforms.ledger.free import while_scarce
@@ -117,6 +118,7 @@ def _levels(lines: pl.DataFrame) -> list[pl.DataFrame]:
     ]
 
 
+@empty_from("out")
 def _repairs(
     waits: pl.DataFrame, lines: pl.DataFrame, out: pl.DataFrame, fleet: pl.DataFrame
 ) -> pl.DataFrame:
