@@ -101,7 +101,8 @@ def _keys(others: pl.DataFrame, known: pl.DataFrame) -> np.ndarray:
 
 def _usual(number: np.ndarray, day: np.ndarray, took: np.ndarray, rows: np.ndarray) -> pl.Series:
     """The median (of two the lower) length of the steps of each writer and day, for some rows."""
-    firsts = np.flatnonzero(np.append(True, (np.diff(number) != 0) | (np.diff(day) != 0)))
+    turns = (number[1:] != number[:-1]) | (day[1:] != day[:-1])
+    firsts = np.append(0, np.flatnonzero(turns) + 1)
     medians = np.empty(len(firsts), np.int64)
     for group, lengths in enumerate(np.split(took, firsts[1:])):
         middle = (len(lengths) - 1) // 2

@@ -89,11 +89,14 @@ def attempt_claims(
 
 def _wrote(logs: Logs, held: pl.DataFrame, lines: int) -> pl.Series:
     """Attempts with a log row within their allocation, not just nearest to it."""
-    started, ended = by_line(held.select("line", "started", "ended"), lines)
+    bounds = by_line(held.select("line", "started", "ended"), lines)
+    since, until = (pack(np.arange(lines), at) for at in bounds)
     wrote = np.zeros(lines, bool)
     for rows in (logs.steps, logs.checkpoints, logs.marks):
-        line, at = rows["line"].to_numpy(), rows["began"].to_numpy()
-        wrote[line[(at >= started[line]) & (at < ended[line])]] = True
+        keys = pack(rows["line"], rows["began"])
+        if (keys[1:] < keys[:-1]).any():
+            keys.sort()
+        wrote |= np.searchsorted(keys, since) < np.searchsorted(keys, until)
     return pl.Series(np.flatnonzero(wrote)).implode()
 
 

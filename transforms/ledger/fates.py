@@ -72,23 +72,19 @@ def claims_of(
     line, _, began, ended = (fates.steps[name].to_numpy() for name in training.COLUMNS)
     lost, kept, from_, to = fates.lost, fates.kept, fates.began, fates.ended
     discarded = blocks(line[lost], from_[lost], to[lost], np.concatenate(marks), fates.owner)
-    run_line = lines["run_line"].to_numpy()
     ideal, pace = paces.of(fates.steps, lines)
     slowed = slowed_by(fates.steps, kept, ideal if pace is None else pace, strikes)
-    took = (ended - began)[kept]
+    line, began, ended = line[kept], began[kept], ended[kept]
+    took = ended - began
     amounts = {
         name: np.where(amount[kept] == FOREVER, took, amount[kept])
         for name, amount in (("ideal_ms", ideal), ("pace_ms", pace))
         if amount is not None
     }
-    safe = checkpoints.durable(logs.checkpoints, horizon).join(
-        lines.select("line", "run_line"), on="line"
-    )
-    provisional = training.is_provisional(
-        run_line[line[kept]], began[kept], ended[kept], lines, safe
-    )
+    safe = checkpoints.durable(logs.checkpoints, horizon)
+    provisional = training.is_provisional(line, began, ended, lines, safe)
     lasting = blocks(
-        line[kept], from_[kept], to[kept], np.concatenate([*marks, edges(discarded)]),
+        line, from_[kept], to[kept], np.concatenate([*marks, edges(discarded)]),
         2 * slowed + provisional, amounts,
     )  # fmt: skip
     first = lasting["row"].to_numpy()

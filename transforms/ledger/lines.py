@@ -166,37 +166,38 @@ def _on_spans(rows: pl.DataFrame, writer: pl.Series, spans: pl.DataFrame) -> pl.
     owner, started, ended = (spans[n].to_numpy() for n in ("writer", "started", "ended"))
     keys = pack(who, began)
     marks = pack(owner, started)
+    lines = spans["line"].to_numpy()
     if len(marks) < len(keys) and bool((keys[1:] >= keys[:-1]).all()):
-        position, outside = _among_sorted(keys, marks, pack(owner, ended))
-        before = np.maximum(position - 1, 0)
+        count, outside = _among_sorted(keys, marks, pack(owner, ended))
+        line = np.repeat(lines[np.maximum(np.arange(len(count)) - 1, 0)], count)
     else:
-        position = np.searchsorted(marks, keys, side="right")
-        before = np.maximum(position - 1, 0)
+        before = np.maximum(np.searchsorted(marks, keys, side="right") - 1, 0)
         outside = np.flatnonzero((owner[before] != who) | (began >= ended[before]))
-    nearest = before
+        line = lines[before]
     if len(outside):
         far = np.iinfo(np.int64).max
-        who, began, position = who[outside], began[outside], position[outside]
-        before, after = before[outside], np.minimum(position, len(spans) - 1)
+        position = np.searchsorted(marks, keys[outside], side="right")
+        who, began = who[outside], began[outside]
+        before, after = np.maximum(position - 1, 0), np.minimum(position, len(spans) - 1)
         since = np.where(owner[before] == who, np.maximum(began - ended[before], 0), far)
         until = np.where(
             (owner[after] == who) & (position < len(spans)), started[after] - began, far
         )
-        nearest[outside] = np.where(since <= until, before, after)
-    return found.with_columns(line=spans["line"].gather(nearest)).drop("writer")
+        line[outside] = lines[np.where(since <= until, before, after)]
+    return found.drop("writer").with_columns(pl.Series("line", line))
 
 
 def _among_sorted(
     keys: np.ndarray, starts: np.ndarray, ends: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each of the sorted `keys` how many spans begin no later, and which lie in none of them.
+    """How many of the sorted `keys` lie behind the begin of none, one, two, ... spans, and which
+    lie in none of them.
 
     The few spans, in order of `starts`, are looked up among the many keys.
     """
     first = np.append(np.searchsorted(keys, starts, side="left"), len(keys))
-    position = np.repeat(np.arange(len(first)), np.diff(first, prepend=0))
     # A span holds the keys from its start on, until it ends or the next one begins.
     beyond = np.clip(np.searchsorted(keys, ends, side="left"), first[:-1], first[1:])
     since, until = np.append(0, beyond), first
     row, nth = ranges(until - since)
-    return position, since[row] + nth
+    return np.diff(first, prepend=0), since[row] + nth

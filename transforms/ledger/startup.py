@@ -5,6 +5,7 @@ it failed. One that never came to a step is `init` for three times as long as th
 usually take to their first step, then a hang (methods G-2 rule 5, G-10).
 """
 
+import numpy as np
 import polars as pl
 
 from transforms.ledger.lines import REACH_MS
@@ -34,8 +35,9 @@ def launches(
     Gives line, began, ended and evidence.
     """
     signs = ("init", "data_wait", "eval", "detected")
+    first_steps = first_of_lines(steps)
     told = {
-        "steps": first_of_lines(steps),
+        "steps": first_steps,
         "checkpoints": checkpoints,
         "marks": marks.filter(pl.col("kind").is_in(signs)),
     }
@@ -56,8 +58,8 @@ def launches(
     )
     marked = closed(marks.filter(pl.col("kind") == "init"), steps, stops, held)
     begun = pl.concat([launch, silent, marked.with_columns(evidence=pl.lit("marks"))])
-    is_known = pl.col("line").is_in(first_of_lines(steps)["line"].implode())
-    limit = _patience(steps, checkpoints, held, lines, stops).join(
+    is_known = pl.col("line").is_in(first_steps["line"].implode())
+    limit = _patience(first_steps, checkpoints, held, lines, stops).join(
         marks.filter(pl.col("kind") == "init", pl.col("ended").is_not_null()), on="line", how="anti"
     )
     return (
@@ -101,8 +103,9 @@ def closed(
 
 def first_of_lines(steps: pl.DataFrame) -> pl.DataFrame:
     """When each line's first step began, of steps sorted by line and begin."""
-    is_first = (pl.col("line") != pl.col("line").shift(1)).fill_null(True)
-    return steps.filter(is_first).select("line", "began")
+    line = steps["line"].to_numpy()
+    is_first = np.append(len(line) > 0, line[1:] != line[:-1])[: len(line)]
+    return steps.select("line", "began")[np.flatnonzero(is_first)]
 
 
 def _noticed(stops: pl.DataFrame) -> pl.DataFrame:
@@ -116,9 +119,11 @@ def _patience(
     lines: pl.DataFrame,
     stops: pl.DataFrame,
 ) -> pl.DataFrame:
-    """Until when a start-up that came to no step is believed to be one: line, limit."""
+    """Until when a start-up that came to no step is believed to be one: line, limit.
+
+    `steps` are the first of each line.
+    """
     restores = checkpoints.filter(pl.col("kind") == "restore")
-    steps = first_of_lines(steps)
     ready = (
         pl.concat([steps.select("line", "began"), restores.select("line", "began")])
         .group_by("line")

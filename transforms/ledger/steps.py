@@ -77,20 +77,22 @@ def stretches(steps: pl.DataFrame, lines: pl.DataFrame) -> tuple[np.ndarray, pl.
 
 
 def is_provisional(
-    run: np.ndarray, began: np.ndarray, ended: np.ndarray, lines: pl.DataFrame, saves: pl.DataFrame
+    line: np.ndarray, began: np.ndarray, ended: np.ndarray, lines: pl.DataFrame, saves: pl.DataFrame
 ) -> np.ndarray:
     """True for steps of a live run that no durable checkpoint holds yet.
 
-    `run` is each step's run_line; `saves` (durable ones) has run_line and began. A checkpoint
-    holds the steps that ended before it began.
+    `line`, `began` and `ended` are of the steps; `saves` (durable ones) has line and began. A
+    checkpoint holds the steps that ended before it began.
     """
-    unsaved = np.zeros(len(run), bool)
+    unsaved = np.zeros(len(line), bool)
     is_open = lines.filter("is_open")
     if is_open.is_empty():
         return unsaved
+    run = lines["run_line"].to_numpy()[line]
     first_live = np.full(int(lines["run_line"].to_numpy().max()) + 1, np.iinfo(np.int64).max)
     np.minimum.at(first_live, is_open["run_line"].to_numpy(), is_open["started"].to_numpy())
-    held = saves.select("run_line", saved="began").unique().sort("run_line", "saved")
+    held = saves.join(lines.select("line", "run_line"), on="line")
+    held = held.select("run_line", saved="began").unique().sort("run_line", "saved")
     keys = pack(held["run_line"], held["saved"])
     reach = began // DAY_MS * DAY_MS + REACH_MS
     live = np.flatnonzero(first_live[run] < reach)

@@ -105,20 +105,20 @@ def slowed_by(
     slow steps. No log that is read tells ranks apart, so that evidence of the nodes must name them.
     """
     line, step, began, ended = (steps[n].to_numpy() for n in ("line", "step", "began", "ended"))
-    owner = np.full(len(line), NOBODY)
+    nobody = np.full(len(line[rows]), NOBODY)
     spans = disjoint(
         strikes.rows.filter(~pl.col("klass").is_in(NO_HARDWARE)).select(
             "line", "began", pl.col("ended") + SILENCE_MS, "owner"
         )
     )
     if spans.is_empty() or steps.is_empty():
-        return owner[rows]
+        return nobody
     # The last that began before the step's end.
     during = latest_before(spans, steps["line"], steps["ended"] - 1)
     is_during = during >= 0
     is_during[is_during] = spans["ended"].to_numpy()[during[is_during]] > began[is_during]
     if not is_during.any():
-        return owner[rows]
+        return nobody
     blocks = pl.DataFrame(
         {
             "line": line,
@@ -131,6 +131,7 @@ def slowed_by(
     slow = pl.col("share").median().over("line", "block") >= SLOW_FROM
     many = pl.len().over("line", "block") >= FEWEST
     found = blocks.filter(slow & many & pl.col("is_during"))["row"].to_numpy()
+    owner = np.full(len(line), NOBODY)
     owner[found] = spans["owner"].to_numpy()[during[found]]
     return owner[rows]
 

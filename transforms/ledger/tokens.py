@@ -55,13 +55,15 @@ def run_tokens(
 def _kept(fates: Fates, span: Span, since: int) -> pl.DataFrame:
     """Kept steps of each line and day on which they began: steps, told_steps, tokens."""
     kept = fates.kept
-    line = fates.steps["line"].to_numpy()[kept]
-    began = np.maximum(fates.steps["began"].to_numpy()[kept], span.started[line])
-    # Steps come by line and time: those of one line and day mostly stand together.
+    line, began = (fates.steps[name].to_numpy()[kept] for name in ("line", "began"))
+    is_first = np.append(len(line) > 0, line[1:] != line[:-1])[: len(line)]
+    # Steps come by line and time: those of one line and day mostly stand together, and the first
+    # of a line tells whether any began ahead of the allocation.
+    if (began[is_first] < span.started[line[is_first]]).any():
+        began = np.maximum(began, span.started[line])
     day = began // DAY_MS
-    opens = np.flatnonzero(
-        np.append(len(day) > 0, (day[1:] != day[:-1]) | (line[1:] != line[:-1]))[: len(day)]
-    )
+    is_first[1:] |= day[1:] != day[:-1]
+    opens = np.flatnonzero(is_first)
     steps = np.diff(opens, append=len(day))
     told_steps, tokens = np.zeros_like(steps), np.zeros_like(steps)
     if "tokens" in fates.steps.columns and len(opens):
