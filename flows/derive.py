@@ -23,6 +23,7 @@ from flows.atomic import sweep
 from flows.compacting import fold_late
 from flows.lake import Lake
 from flows.looks import DAY, NothingObservedError, Observed, look, midnight, observed_days
+from flows.memory import keep_freed
 from flows.share import HOME
 from transforms import recipes, tables
 from transforms.contract import Table
@@ -64,6 +65,7 @@ def derive(
     progress: Callable[[str, int, int], None] = lambda label, done, whole: None,
 ) -> DeriveReport:
     """Make every derived table for the days [since, until), by default all that were observed."""
+    keep_freed()
     lake = Lake(root)
     with lake.lock("derive"):
         sweep(lake.staging)

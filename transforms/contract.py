@@ -97,6 +97,8 @@ class Table:
     def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return `frame` with exactly this table's columns, in order, or say all that differs."""
         found, promised = frame.schema, self.dtypes
+        if found == promised:  # in this order
+            return frame
         missing = [f"missing {n} ({t})" for n, t in promised.items() if n not in found]
         extra = [f"unexpected {n}" for n in found if n not in promised]
         wrong = [

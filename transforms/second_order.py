@@ -21,6 +21,8 @@ def second_order(stops: pl.DataFrame, lines: pl.DataFrame, held: pl.DataFrame) -
     preempted = pl.col("planned") & (pl.col("state") == "PREEMPTED")
     on_run = lines.select("line", "run_line", "ended")
     victims = stops.filter(preempted).select("line").join(on_run, on="line")
+    if victims.is_empty():
+        return stops.with_columns(second_order_of=pl.lit(None, pl.String))
     failed = stops.filter(~pl.col("planned")).select(prev="line", blamed=pl.col("incident"))
     returns = (
         lines.select("line", "run_line", "started", "gpus", "prev")

@@ -70,23 +70,29 @@ def claims_of(
     the pace of its size, and provisional. The owner of kept steps is that of their slow part.
     """
     line, _, began, ended = (fates.steps[name].to_numpy() for name in training.COLUMNS)
-    lost, kept, from_, to = fates.lost, fates.kept, fates.began, fates.ended
+    lost, from_, to = fates.lost, fates.began, fates.ended
     discarded = blocks(line[lost], from_[lost], to[lost], np.concatenate(marks), fates.owner)
+    # Where all steps are in the span the lost ones stay among the kept, which spares a copy of
+    # everything that is known of them; they are claims of their own, and go in the end.
+    is_whole = not isinstance(fates.kept, slice) and len(fates.kept) + len(lost) == len(line)
+    rows = slice(None) if is_whole else fates.kept
     ideal, pace = paces.of(fates.steps, lines)
-    slowed = slowed_by(fates.steps, kept, ideal if pace is None else pace, strikes)
-    line, began, ended = line[kept], began[kept], ended[kept]
-    took = ended - began
+    slowed = slowed_by(fates.steps, rows, ideal if pace is None else pace, strikes)
+    line, began, ended = line[rows], began[rows], ended[rows]
     amounts = {
-        name: np.where(amount[kept] == FOREVER, took, amount[kept])
+        name: _unless_unknown(amount[rows], began, ended)
         for name, amount in (("ideal_ms", ideal), ("pace_ms", pace))
         if amount is not None
     }
     safe = checkpoints.durable(logs.checkpoints, horizon)
     provisional = training.is_provisional(line, began, ended, lines, safe)
-    lasting = blocks(
-        line, from_[kept], to[kept], np.concatenate([*marks, edges(discarded)]),
-        2 * slowed + provisional, amounts,
-    )  # fmt: skip
+    same = 2 * slowed + provisional
+    if is_whole:
+        same[lost] = -1
+    edged = np.concatenate([*marks, edges(discarded)])
+    lasting = blocks(line, from_[rows], to[rows], edged, same, amounts)
+    if is_whole:
+        lasting = lasting.filter(pl.Series(same[lasting["row"].to_numpy()] >= 0))
     first = lasting["row"].to_numpy()
     return (
         discarded.with_columns(owner=pl.Series(fates.owner[discarded["row"].to_numpy()])),
@@ -94,6 +100,13 @@ def claims_of(
             provisional=pl.Series(provisional[first]), owner=pl.Series(slowed[first])
         ),
     )
+
+
+def _unless_unknown(amount: np.ndarray, began: np.ndarray, ended: np.ndarray) -> np.ndarray:
+    """The ideal time of each step; where none is known what the step took."""
+    if not len(amount) or amount.max() < FOREVER:
+        return amount
+    return np.where(amount == FOREVER, ended - began, amount)
 
 
 def edges(claims: pl.DataFrame) -> np.ndarray:

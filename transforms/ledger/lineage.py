@@ -135,7 +135,8 @@ def discarded_by(
     by = np.full(len(step), -1)
     # Nearly all steps lie below every later start of their run.
     doubtful = step >= _lowest_later(table)[stretch]
-    doubtful |= (dead >= 0)[stretch]
+    if (dead >= 0).any():
+        doubtful |= (dead >= 0)[stretch]
     rows = np.flatnonzero(doubtful)
     if len(rows):
         by[rows] = _discarded(step[rows], at[rows], stretch[rows], table, dead)

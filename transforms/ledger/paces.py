@@ -202,11 +202,13 @@ class Paces:
 
         Full is the most that the attempt has used. Where no tokens are told a step counts as a step.
         """
+        small = table.filter(pl.col("gpus") < pl.col("most"))
+        if small.is_empty():
+            return pl.Series("full", [None] * len(table), pl.Int64)
         whole = self.ideal_steps.select(
             *("cluster", "run"), most="gpus", full_batch="batch_tokens", full_ms="ideal_ms",
             full_tokens="tokens",
         )  # fmt: skip
-        small = table.filter(pl.col("gpus") < pl.col("most"))
         is_told = (pl.col("batch_tokens") > 0) & (pl.col("full_batch") > 0)
         share = pl.when(is_told).then(pl.col("tokens") / pl.col("full_tokens")).otherwise(1.0)
         scaled = (

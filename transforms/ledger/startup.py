@@ -123,6 +123,11 @@ def _patience(
 
     `steps` are the first of each line.
     """
+    on_runs = held.select("line", "began").join(lines.select("line", "run_line"), on="line")
+    dud = on_runs.join(stops.select("line").unique(), on="line", how="semi")
+    dud = dud.join(steps.select("line").unique(), on="line", how="anti")
+    if dud.is_empty():
+        return dud.select("line", limit="began")
     restores = checkpoints.filter(pl.col("kind") == "restore")
     ready = (
         pl.concat([steps.select("line", "began"), restores.select("line", "began")])
@@ -130,15 +135,12 @@ def _patience(
         .agg(pl.col("began").min().alias("ready"))
         .join(steps.select("line").unique(), on="line", how="semi")
     )
-    on_runs = held.select("line", "began").join(lines.select("line", "run_line"), on="line")
     took = (
         on_runs.join(ready, on="line")
         .with_columns(took=pl.col("ready") - pl.col("began"))
         .filter(pl.col("took").is_between(1, LONGEST_MS))
         .select("run_line", "took", other="began")
     )
-    dud = on_runs.join(stops.select("line").unique(), on="line", how="semi")
-    dud = dud.join(steps.select("line").unique(), on="line", how="anti")
     usual = (
         dud.join(took, on="run_line")
         .filter((pl.col("other") - pl.col("began")).abs() <= NEAR_MS)

@@ -48,6 +48,9 @@ class Strikes:
         `asked` has line, since and until (ms) and keeps its rows. Gains owner, eviction and struck,
         null where there was none.
         """
+        if self.rows.is_empty():
+            nothing = {n: self.rows.schema[n] for n in ("owner", "eviction", "struck")}
+            return asked.with_columns(pl.lit(None, kind).alias(n) for n, kind in nothing.items())
         told = self.rows.select("line", "owner", "eviction", "struck", struck_at="began")
         numbered = asked.with_row_index("asked")
         found = (
