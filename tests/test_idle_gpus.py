@@ -7,7 +7,19 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger_frames import DAY_S, MONDAY, accounts, at, attempt, leaves, mark, node, rows, step_rows
+from ledger_frames import (
+    DAY_S,
+    MONDAY,
+    accounts,
+    at,
+    attempt,
+    incident,
+    leaves,
+    mark,
+    node,
+    rows,
+    step_rows,
+)
 
 from transforms.ledger.lines import REACH_DAYS, attempt_lines
 from transforms.ledger.nodes import shares
@@ -72,6 +84,41 @@ def test_gpus_that_take_no_part_in_training_are_dead_or_spare(spells, expected):
     told = made["run_time"].filter(pl.col("evidence").cast(pl.String) == "telemetry")
     assert set(told["cause"]) <= {""}
     assert not told["provisional"].any()
+
+
+STRUCK = 2 * H + 1800
+"""Half an hour ahead of the first whole hour in which the GPUs stand idle."""
+
+
+@pytest.mark.parametrize(
+    ("struck", "at_s", "expected"),
+    [
+        pytest.param(["n1"], STRUCK, {("GPU", "i1"): 6}, id="its node"),
+        pytest.param(["n2"], STRUCK, {("", ""): 6}, id="another of the attempt's nodes"),
+        pytest.param(["n1", "n9"], STRUCK, {("GPU", "i1"): 6}, id="its node and one elsewhere"),
+        pytest.param(["n9"], STRUCK, {("", ""): 6}, id="a node that the run does not hold"),
+        pytest.param(["n1"], H, {("", ""): 6}, id="two hours ahead"),
+        pytest.param(["n1"], 4 * H, {("", ""): 6}, id="when they had died already"),
+    ],
+)
+def test_for_dead_ranks_answers_what_struck_their_nodes(struck, at_s, expected):
+    """Two ranks of n1 are idle from 03:00 to 06:00."""
+    made = story(
+        spell("n1", 0, 3, 0), spell("n1", 3, 6, 2), incidents=[incident("i1", at_s, struck)]
+    )
+    for table in ("run_time", "gpu_time"):
+        lost = made[table].filter(pl.col("leaf") == "repair_wait", run="r")
+        assert hours_of(lost, "cause", "incident") == expected
+
+
+def test_where_one_comes_back_as_another_dies_nobody_is_blamed_and_nothing_lost():
+    """n1's rest ends when n2's begins: as many at work as before, of more that ever were."""
+    made = story(
+        spell("n1", 0, 3, 4), spell("n1", 3, 8, 0), spell("n2", 0, 3, 0), spell("n2", 3, 8, 4)
+    )
+    assert hours_of(made["run_time"], "leaf", "incident") == {
+        ("spare", ""): 12, ("repair_wait", ""): 20, ("ideal", ""): 8 * 24 - 32,
+    }  # fmt: skip
 
 
 def test_time_that_no_log_explains_is_drained_where_the_gpus_are_idle():
@@ -233,5 +280,5 @@ def test_idle_gpus_are_those_counted_by_hand(seed):
         for _ in range(8):
             when = int(rng.uniform(line["started"], line["ended"]))
             past = own.filter(pl.col("began") <= when)
-            said = past.select("works", "most").row(-1) if past.height else (line["gpus"],) * 2
+            said = past.select("use", "most").row(-1) if past.height else (line["gpus"],) * 2
             assert said == seen_by_hand(line, on, fleet, spells, when)

@@ -22,7 +22,7 @@ from transforms.ledger.owners import ELASTIC, NOBODY, START_UP, owners, recoveri
 from transforms.ledger.paces import Paces
 from transforms.ledger.startup import first_of_lines
 from transforms.ledger.struck import Strikes, missing
-from transforms.ledger.telemetry import idle_apart, idle_over_time
+from transforms.ledger.telemetry import dead_ranks, idle_apart, idle_over_time
 from transforms.ledger.timeline import (
     DAY_MS,
     FOREVER,
@@ -105,7 +105,8 @@ def gpu_accounts(
     )
     allocated = _allocated(lines, logs, stops, claims, since)
     in_hand = unused_apart(allocated, used, missing(used, lines, strikes))
-    in_hand = idle_apart(in_hand, seen)
+    dead = dead_ranks(seen, idle_spells, incidents, lines, fleet, strikes)
+    in_hand = idle_apart(in_hand, seen, dead)
     own = pl.concat([in_hand, waiting])
     named = lines.select("line", "cluster", "run", node=pl.col("nodes").list.first())
     # A node's time counts where the node is, also for a job whose records name no cluster.

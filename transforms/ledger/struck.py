@@ -140,19 +140,25 @@ def slowed_by(
 
 
 @empty_from("used")
-def missing(used: pl.DataFrame, lines: pl.DataFrame, strikes: Strikes) -> pl.DataFrame:
+def missing(
+    used: pl.DataFrame, lines: pl.DataFrame, strikes: Strikes, within_ms: int = DAY_MS
+) -> pl.DataFrame:
     """Who took the GPUs that each row of `used` is short of: row, low, high (of GPUs), owner.
 
-    A start on fewer GPUs than the one before it lost those between to the incident that struck the
-    attempt's nodes in the meantime; more of them than its nodes hold were evicted with them. A start
-    on more gives back the last that were lost. The parts fill all of (use, most] of their row.
+    `used` has line, began (ms), use and most, sorted. A row with fewer GPUs than the one before it
+    lost those between to the incident that struck the attempt's nodes in the meantime, and no longer
+    than `within_ms` ago; more of them than its nodes hold were evicted with them. A row
+    with more gives back the last that were lost. The parts fill all of (use, most] of their row.
     """
     starts = used.with_row_index("row").join(
         lines.select("line", "started", per_node=pl.col("gpus") // pl.col("node_count").clip(1)),
         on="line", how="left", maintain_order="left",
     ).with_columns(
         before=pl.col("use").shift(1).over("line").fill_null(pl.col("most")),
-        since=pl.col("began").shift(1).over("line").fill_null(pl.col("started") - EARLY_MS),
+        since=pl.max_horizontal(
+            pl.col("began").shift(1).over("line").fill_null(pl.col("started") - EARLY_MS),
+            pl.col("began") - within_ms,
+        ),
         until="began",
     )  # fmt: skip
     falls = strikes.latest(starts.filter(pl.col("use") < pl.col("before")))
@@ -174,9 +180,21 @@ def missing(used: pl.DataFrame, lines: pl.DataFrame, strikes: Strikes) -> pl.Dat
         lost.select("now", "low", turn.alias("high"), owner="eviction"),
         lost.select("now", turn.alias("low"), "high", pl.col("owner").fill_null(NOBODY)),
     ]
+    known = pl.concat(parts).rename({"now": "row"}).cast({"owner": pl.Int64})
     return (
-        pl.concat(part.filter(pl.col("low") < pl.col("high")) for part in parts)
-        .rename({"now": "row"})
-        .with_columns(pl.col("row").cast(pl.Int64), pl.col("owner").cast(pl.Int64))
+        pl.concat([known, _untaken(known, starts)])
+        .filter(pl.col("low") < pl.col("high"))
+        .cast({"row": pl.Int64})
         .sort("row", "low")
+    )
+
+
+def _untaken(known: pl.DataFrame, starts: pl.DataFrame) -> pl.DataFrame:
+    """The parts of (use, most] of each start that no fall tells of: nobody's."""
+    nobody = pl.lit(NOBODY, pl.Int64).alias("owner")
+    tops = starts.select("row", low="most", high="most").with_columns(nobody)
+    taken = pl.concat([known, tops]).join(starts.select("row", "use"), on="row")
+    below = pl.col("high").cum_max().shift(1).over("row")
+    return taken.sort("row", "low", "high").select(
+        "row", pl.coalesce(below, "use").alias("low"), pl.col("low").alias("high"), nobody
     )

@@ -5,6 +5,9 @@
     it should log, and nothing says what it does      `drain_idle`: held, and no work done
     it never logs                                     stays `not_measured`; the evidence says telemetry
 
+For dead ranks answers the incident that struck their node in the hour before they stood idle for
+whole hours, if one is known.
+
 Every other leaf is lost time with a better witness, and stays. That all GPUs of an attempt are idle
 while its log tells of steps is no evidence against the log: a step may take hours.
 
@@ -22,6 +25,7 @@ from transforms.ledger.hours import HOUR_MS
 from transforms.ledger.lines import REACH_DAYS
 from transforms.ledger.nodes import shares
 from transforms.ledger.owners import NOBODY
+from transforms.ledger.struck import EARLY_MS, Strikes, missing
 from transforms.ledger.timeline import (
     BOUNDS,
     FOREVER,
@@ -34,6 +38,8 @@ from transforms.ledger.timeline import (
 )
 
 TRAINING = ("ideal", "slow", "step_lost")
+FALLS_WITHIN_MS = HOUR_MS + EARLY_MS
+"""A GPU counts as idle from the first whole hour on: it may have died an hour ahead of that."""
 UNTOLD = {"unknown": "drain_idle", "not_measured": "not_measured"}
 """Leaves of which no log tells, and what their idle GPUs are."""
 
@@ -42,14 +48,14 @@ UNTOLD = {"unknown": "drain_idle", "not_measured": "not_measured"}
 def idle_over_time(
     lines: pl.DataFrame, fleet: pl.DataFrame, idle_spells: pl.DataFrame
 ) -> pl.DataFrame:
-    """GPUs that each line may be using from `began` on (works), and with those lost (most); sorted.
+    """GPUs that each line may be using from `began` on (use), and with those lost (most); sorted.
 
     The rest, from `most` on, has been idle as long as anybody saw; what lies between worked before.
     Lines without an idle GPU are left out.
     """
     spells = _on_nodes(fleet, idle_spells)
     if spells.is_empty():
-        return pl.DataFrame(schema=dict.fromkeys(("line", "began", "works", "most"), pl.Int64))
+        return pl.DataFrame(schema=dict.fromkeys(("line", "began", "use", "most"), pl.Int64))
     held = lines.filter(pl.col("started").is_not_null()).select("line", "started", stopped="ended")
     spans = (
         place(shares(lines), fleet)
@@ -70,8 +76,34 @@ def idle_over_time(
         .sort("line", "began")
         .with_columns(pl.col("idle", "spare").cum_sum().over("line"))
         .join(lines.select("line", "gpus"), on="line", how="left", maintain_order="left")
-        .select("line", "began", works=pl.col("gpus") - pl.col("idle"), most=pl.col("gpus") - pl.col("spare"))
+        .select("line", "began", use=pl.col("gpus") - pl.col("idle"), most=pl.col("gpus") - pl.col("spare"))
     )  # fmt: skip
+
+
+@empty_from("seen")
+def dead_ranks(
+    seen: pl.DataFrame,
+    idle_spells: pl.DataFrame,
+    incidents: pl.DataFrame,
+    lines: pl.DataFrame,
+    fleet: pl.DataFrame,
+    strikes: Strikes,
+) -> pl.DataFrame:
+    """Who took the GPUs that each row of `seen` (idle_over_time) is short of, as `struck.missing`.
+
+    A long run is struck every few hours: only what struck a node on which GPUs then came to rest is
+    heard.
+    """
+    rests = place(idle_spells.filter(pl.col("idle") > 0), fleet).select(*ID, rests_from="began")
+    after = pl.col("rests_from") - pl.col("began")
+    felt = (
+        incidents.select("cluster", "incident", "began", node="nodes")
+        .explode("node")
+        .join(rests, on=ID)
+        .filter(after.is_between(pl.duration(), pl.duration(milliseconds=FALLS_WITHIN_MS)))
+    )
+    heard = strikes.rows.join(felt, on="incident", how="semi", maintain_order="left")
+    return missing(seen, lines, Strikes(heard), FALLS_WITHIN_MS)
 
 
 def _on_nodes(fleet: pl.DataFrame, idle_spells: pl.DataFrame) -> pl.DataFrame:
@@ -141,10 +173,11 @@ def _with_spare(pieces: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def idle_apart(slices: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+def idle_apart(slices: pl.DataFrame, told: pl.DataFrame, lost: pl.DataFrame) -> pl.DataFrame:
     """Split slices of allocations (SLICE) into the GPUs that may work and those seen idle.
 
-    `told` is what `idle_over_time` gives; the idle GPUs are the last in the numbering of a line's.
+    `told` is what `idle_over_time` gives, `lost` who took which of its GPUs (struck.missing); the
+    idle GPUs are the last in the numbering of a line's.
     The parts of a slice sum to it; what telemetry does not tell of, and a line without any, stays
     as it is.
     """
@@ -154,13 +187,13 @@ def idle_apart(slices: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
     row = pl.Series(latest_before(told, pieces["line"], pieces["began"]), dtype=pl.Int64)
     known = row.set(row < 0, None)
     leaf, end = pl.col("leaf").cast(pl.String), pl.col("from_gpu") + pl.col("gpus")
-    trains, works = leaf.is_in(TRAINING), pl.col("works")
+    trains, works = leaf.is_in(TRAINING), pl.col("use")
     speaks = (trains & (works > 0)) | leaf.is_in(list(UNTOLD))
     pieces = (
         pieces.with_columns(
-            works=told["works"].gather(known), most=told["most"].gather(known), end=end
+            row=known, use=told["use"].gather(known), most=told["most"].gather(known), end=end
         )
-        .with_columns(low=pl.when(speaks).then("works").fill_null(pl.col("end")))
+        .with_columns(low=pl.when(speaks).then("use").fill_null(pl.col("end")))
         .with_columns(low=pl.col("low").clip("from_gpu", "end"))
         .with_columns(high=pl.when(trains).then(pl.col("most").clip("low", "end")).otherwise("end"))
     )
@@ -172,16 +205,26 @@ def idle_apart(slices: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
         "evidence": seen,
     }
     resting = leaf.replace_strict(UNTOLD, default="repair_wait").cast(LEAF)
-    parts: tuple[tuple[str, str, dict[str, pl.Expr]], ...] = (
-        ("from_gpu", "low", {}),
-        ("low", "high", apart | {"leaf": resting}),
-        ("high", "end", apart | {"leaf": pl.lit("spare", LEAF)}),
+    taken = lost.select("row", taken="low", taken_to="high", by="owner")
+    dead = (
+        pieces.filter(trains)
+        .join(taken, on="row")
+        .with_columns(
+            low=pl.col("taken").clip("low", "high"), high=pl.col("taken_to").clip("low", "high")
+        )
+    )
+    spare = {"leaf": pl.lit("spare", LEAF)}
+    parts: tuple[tuple[pl.DataFrame, str, str, dict[str, pl.Expr]], ...] = (
+        (pieces, "from_gpu", "low", {}),
+        (pieces.filter(~trains), "low", "high", apart | {"leaf": resting}),
+        (dead, "low", "high", apart | {"leaf": resting, "owner": pl.col("by")}),
+        (pieces, "high", "end", apart | spare),
     )
     return pl.concat(
         [
-            pieces.with_columns(
+            part.with_columns(
                 from_gpu=pl.col(first), gpus=pl.col(last) - pl.col(first), **about
             ).select(slices.columns)
-            for first, last, about in parts
+            for part, first, last, about in parts
         ]
     ).filter(pl.col("gpus") > 0)
