@@ -188,7 +188,8 @@ class TestMethodsExamples:
 
 
 def run(attempts, horizon=None, **given):
-    return accounts(horizon=horizon, fleet=FLEET, run_attempts=attempts, **given)["run_time"]
+    given = {"fleet": FLEET} | given
+    return accounts(horizon=horizon, run_attempts=attempts, **given)["run_time"]
 
 
 class TestKeptOrLost:
@@ -575,6 +576,22 @@ class TestWaiting:
             ("queue_wait", "scheduler"): 150 * 16 * MS,
             ("repair_wait", "node_states"): 50 * 16 * MS,
         }
+
+    def test_a_node_is_replaced_by_its_like_as_it_was_when_the_wait_began(self):
+        """n1 comes back later with other GPUs, of which n4 has the like and stands free all along."""
+        before = attempt(0, 100, NODES, state="NODE_FAIL")
+        after = attempt(300, 400, NODES, submitted=100)
+        returns = [
+            node("n1", gpu_model="old", valid_to=500),
+            node("n1", gpu_model="new", valid_from=600),
+            node("n2", gpu_model="old"),
+            *(node(name, gpu_model="new") for name in ("n4", "n5")),
+        ]
+        down = [state("n1", 100, 250)]
+        found = self.waits([before, after], fleet=returns, node_states=down)
+        assert found == {"repair_wait": 150, "queue_wait": 50}
+        alike = [row | {"gpu_model": "old"} for row in returns]
+        assert self.waits([before, after], fleet=alike, node_states=down) == {"queue_wait": 200}
 
     def test_a_repair_is_seen_though_the_job_s_records_name_no_cluster(self):
         before = attempt(0, 100, NODES, state="NODE_FAIL", cluster="")

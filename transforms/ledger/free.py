@@ -31,23 +31,15 @@ def while_scarce(
     if waits.is_empty():
         return waits.drop("cluster", "node", "needs")
     since, until = int(waits["began"].min()), int(waits["ended"].max())  # type: ignore[arg-type]
-    last = (
-        fleet.select(*ID, "gpu_model", "valid_from", "valid_to")
-        .sort(*ID, "valid_from")
-        .unique(ID, keep="last", maintain_order=True)
-        .select(
-            *ID,
-            pool=pl.struct("cluster", "gpu_model").rank("dense").cast(pl.Int64),
-            left=instant_ms("valid_to").fill_null(FOREVER),
-        )
-    )
-    pools = last.drop("left")
-    free = _free(pools, fleet, lines, out, since, until)
-    # Nobody knows what a node was that left the fleet farther back than the reach.
-    is_known = pl.col("left") >= pl.col("began") // DAY_MS * DAY_MS - REACH_MS
-    named = waits.join(last, on=ID, how="left").with_columns(
-        pl.when(is_known).then("pool").otherwise(0).alias("pool")
-    )
+    stays = fleet.select(
+        *ID,
+        "gpus",
+        pool=pl.struct("cluster", "gpu_model").rank("dense").cast(pl.Int64),
+        came=instant_ms("valid_from"),
+        left=instant_ms("valid_to").fill_null(FOREVER),
+    ).sort("came")
+    free = _free(stays, fleet, lines, out, since, until)
+    named = _pooled(waits, stays)
     pieces = cut(named.with_columns(own="line", line="pool"), pack(free["line"], free["began"]))
     row = pl.Series(latest_before(free, pieces["line"], pieces["began"]))
     has = free["gpus"].gather(row.set(row < 0, None)).fill_null(0)
@@ -57,8 +49,33 @@ def while_scarce(
     )
 
 
+def _pooled(waits: pl.DataFrame, stays: pl.DataFrame) -> pl.DataFrame:
+    """Add the `pool` of the node as it was when each wait began, or else as it came to be; 0 unknown.
+
+    A node may come back to the fleet with another model of GPU. Nobody knows what it was that left
+    farther back than the reach.
+    """
+    first = stays.unique(ID, keep="first", maintain_order=True).select(*ID, first="pool")
+    is_known = pl.col("left") >= pl.col("began") // DAY_MS * DAY_MS - REACH_MS
+    return (
+        waits.with_row_index("wait")
+        .sort("began")
+        .join_asof(
+            stays.select(*ID, "pool", "came", "left"),
+            left_on="began", right_on="came", by=ID, check_sortedness=False,
+        )
+        .join(first, on=ID, how="left", maintain_order="left")
+        .sort("wait")
+        .with_columns(
+            pool=pl.when(pl.col("came").is_null()).then("first").when(is_known).then("pool")
+        )
+        .with_columns(pl.col("pool").fill_null(0))
+        .drop("wait", "first", "came", "left")
+    )  # fmt: skip
+
+
 def _free(
-    pools: pl.DataFrame,
+    stays: pl.DataFrame,
     fleet: pl.DataFrame,
     lines: pl.DataFrame,
     out: pl.DataFrame,
@@ -66,29 +83,26 @@ def _free(
     until: int,
 ) -> pl.DataFrame:
     """GPUs of nodes that are well and unused, from `began` on: line (the pool), began, gpus."""
-    nodes = pools.with_row_index("node_line").with_columns(pl.col("node_line").cast(pl.Int64))
-    on_nodes = nodes.select(*ID, line="node_line")
+    nodes = stays.select(ID).unique().sort(ID).with_row_index("line")
+    on_nodes = nodes.with_columns(pl.col("line").cast(pl.Int64))
     busy = lines.filter(
         pl.col("gpus") > 0, pl.col("started") < until, pl.col("ended") > since
     ).select("cluster", pl.col("nodes").alias("node"), began="started", ended="ended")
     taken = pl.concat([place(busy.explode("node"), fleet), out.select(*ID, "began", "ended")]).join(
         on_nodes, on=ID
     )
-    valid = fleet.select(
-        *ID, "gpus", instant_ms("valid_from").alias("began"),
-        instant_ms("valid_to").fill_null(until).alias("ended"),
-    ).join(on_nodes, on=ID)  # fmt: skip
+    valid = stays.select(*ID, "gpus", "pool", began="came", ended="left").join(on_nodes, on=ID)
+    none = {"gpus": pl.lit(0), "pool": pl.lit(0)}
     levels = [
-        rows.select("line", "began", "ended", gpus.cast(pl.Int64).alias("gpus"))
+        rows.select("line", "began", "ended", pl.col("gpus", "pool").cast(pl.Int64))
         .with_columns(
             began=pl.col("began").clip(lower_bound=since),
             ended=pl.col("ended").clip(upper_bound=until),
         )
         .filter(pl.col("began") < pl.col("ended"))
-        for rows, gpus in ((taken, pl.lit(0)), (valid, pl.col("gpus")))
+        for rows in (taken.with_columns(**none), valid)
     ]
     spans = sweep([disjoint(level) for level in levels]).filter(pl.col("gpus") > 0)
-    spans = spans.join(nodes.select("pool", line="node_line"), on="line")
     changes = pl.concat(
         [
             spans.select("pool", "began", "gpus"),
