@@ -24,8 +24,8 @@ from flows import filing, holding, known, settings
 from flows.decoding import distinct, load
 from flows.errors import CallError, DataError
 from flows.lake import Lake
-from flows.pieces import Spool
 from flows.reading import Options, Taken, recalled, take
+from flows.spooling import Spool
 from transforms.contract import Table
 from transforms.sources.base import Source, as_they_are
 from transforms.tables import BY_NAME, observed

@@ -11,6 +11,7 @@ from flows.atomic import sweep
 from flows.lake import Lake
 from flows.landing import ARCHIVE
 from flows.reading import Taken
+from flows.spooling import settled
 from transforms.tables import BY_NAME, observed
 
 FileAway = Callable[[Lake, list[Taken], datetime], dict[str, int]]
@@ -24,16 +25,17 @@ def file_away(lake: Lake, taken: list[Taken], now: datetime) -> dict[str, int]:
     gained: Counter[str] = Counter()
     for one in arrived:
         land(lake, one)
-    for name in sorted({name for one in arrived for name in one.parsed.frames}):
-        frames = [one.parsed.frames[name] for one in arrived if name in one.parsed.frames]
-        rows = BY_NAME[name].widen(pl.concat(frames, how="diagonal"))
-        gained[name] = lake.merge(BY_NAME[name], rows)
     spools = [one.spool for one in arrived if one.spool]
+    # Rows of large files first: an hour of which they are most is not written again for others.
     for table in {table.name: table for spool in spools for table in spool.tables()}.values():
         # Writing a partition costs as much for one file's rows as for those of all.
         for label in sorted({label for spool in spools for label in spool.labels(table)}):
-            parts = [spool.settled(table, label) for spool in spools]
-            gained[table.name] += lake.merge(table, table.widen(pl.concat(parts, how="diagonal")))
+            for rows in settled(spools, table, label):
+                gained[table.name] += lake.merge(table, table.widen(rows))
+    for name in sorted({name for one in arrived for name in one.parsed.frames}):
+        frames = [one.parsed.frames[name] for one in arrived if name in one.parsed.frames]
+        rows = BY_NAME[name].widen(pl.concat(frames, how="diagonal"))
+        gained[name] += lake.merge(BY_NAME[name], rows)
     report(lake, taken, now, gained)
     return dict(gained)
 

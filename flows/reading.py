@@ -14,7 +14,7 @@ from flows import pieces, settings
 from flows.errors import RefusedError
 from flows.holding import Held
 from flows.packing import Budget
-from flows.pieces import Spool
+from flows.spooling import Spool
 from transforms.contract import Table
 from transforms.sources.base import UNKNOWN_SCHEMA, Origin, Parsed, Source, rejects
 from transforms.tables import BY_NAME

@@ -3,6 +3,7 @@
 import gzip
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import polars as pl
 import pytest
@@ -12,9 +13,11 @@ from lakes import bytes_of, rows, take, write
 from polars.testing import assert_frame_equal
 from test_sources import FOLDERS, ORIGIN, input_of, origin_of
 
-from flows import holding, pieces
+from flows import filing, holding, lates, pieces, spooling
 from flows.lake import Lake
-from flows.pieces import Spool, blocks, cut_up
+from flows.pieces import blocks, cut_up
+from flows.reading import Taken
+from flows.spooling import Spool, settled
 from transforms.sources import SOURCES
 from transforms.sources.base import Origin, Parsed, Source
 from transforms.sources.scrape_pieces import settle
@@ -258,28 +261,64 @@ def test_a_large_file_that_grows_is_read_as_far_as_it_went(tmp_path, monkeypatch
     assert Lake(tmp_path / "lake").landed("kernel_log", arrival["sha256"]) == LONG_KERNEL.encode()
 
 
-def test_what_pieces_say_of_many_things_is_settled_for_some_at_a_time(tmp_path, monkeypatch):
-    at = datetime(2026, 3, 2, tzinfo=UTC)
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
-    def piece(metric, gpus):
-        told = [
-            {"cluster": "", "node": f"n{g // 8}", "gpu": f"GPU-{g}", "gpu_instance": "", metric: g}
-            | {"slot": g % 8, "observed_at": at}
-            for g in gpus
-        ]
-        return {"gpu_samples": rows(samples.GPU_SAMPLES, *told)}
 
-    def settled():
+def fleet_piece(metric, gpus, node=lambda gpu: f"n{gpu // 8}"):
+    told = [
+        {"cluster": "", "node": node(g), "gpu": f"GPU-{g:03}", "gpu_instance": "", metric: g}
+        | {"slot": g % 8, "observed_at": NOON}
+        for g in gpus
+    ]
+    return {"gpu_samples": rows(samples.GPU_SAMPLES, *told)}
+
+
+@pytest.mark.parametrize("node", [lambda gpu: f"n{gpu // 8}", lambda gpu: ""])
+def test_what_pieces_say_of_many_things_is_settled_for_some_at_a_time(tmp_path, monkeypatch, node):
+    def shares():
         spool = Spool.within(tmp_path, settle)
-        spool.add(piece("power_w", range(40)))
-        spool.add(piece("gpu_temp_c", range(10, 50)))
+        spool.add(fleet_piece("power_w", range(400), node))
+        spool.add(fleet_piece("gpu_temp_c", range(100, 500), node))
         (label,) = spool.labels(samples.GPU_SAMPLES)
-        found = spool.settled(samples.GPU_SAMPLES, label)
+        found = list(settled([spool], samples.GPU_SAMPLES, label))
         spool.close()
-        return found.sort("gpu")
+        return found
 
-    whole = settled()
-    monkeypatch.setattr(pieces, "ROWS_AT_ONCE", 7)
-    assert_frame_equal(settled(), whole, check_column_order=False)
-    assert (whole.height, whole["power_w"].null_count(), whole["gpu_temp_c"].null_count()) == (50, 10, 10)  # fmt: skip
-    assert len(whole.columns) == 8
+    (whole,) = shares()
+    assert (whole.height, len(whole.columns)) == (500, 8)
+    assert (whole["power_w"].null_count(), whole["gpu_temp_c"].null_count()) == (100, 100)
+    monkeypatch.setattr(spooling, "ROWS_AT_ONCE", 100)
+    several = shares()
+    assert len(several) == 9
+    column = "node" if node(0) else "gpu"
+    ends = sorted((share[column].min(), share[column].max()) for share in several)
+    assert all(last < first for (_, last), (first, _) in pairwise(ends))
+    parts = pl.concat(several, how="diagonal").select(whole.columns)
+    assert_frame_equal(parts.sort("gpu"), whole.sort("gpu"))
+
+
+def test_what_is_settled_in_shares_lies_in_the_lake_as_if_it_were_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(lates, "ROWS_WORTH_IT", 10)
+
+    def taken(name):
+        lake = Lake(tmp_path / name)
+        spool = Spool.within(lake.staging, settle)
+        spool.add(fleet_piece("power_w", range(400)))
+        spool.add(fleet_piece("gpu_temp_c", range(100, 500)))
+        held = holding.hold_bytes("it", b"", NOON).identified(is_bulk=True)
+        source = next(source for source in SOURCES if source.name == "prometheus_text")
+        file = Taken(held, source.name, NOON, Parsed({}), False, {}, spool)
+        small = replace(file, parsed=Parsed(fleet_piece("power_w", [500])), spool=None)
+        gained = filing.file_away(lake, [file, small], NOON)
+        return lake, gained
+
+    whole, gained = taken("whole")
+    monkeypatch.setattr(spooling, "ROWS_AT_ONCE", 100)
+    shared, also_gained = taken("shared")
+    assert len(whole.files(samples.GPU_SAMPLES)) < len(shared.files(samples.GPU_SAMPLES)) == 10
+    assert gained == also_gained
+    assert gained["gpu_samples"] == 501
+    for lake in (whole, shared):
+        lake.compact(samples.GPU_SAMPLES)
+        assert len(lake.files(samples.GPU_SAMPLES)) == 1
+    assert bytes_of(shared.root, "observed") == bytes_of(whole.root, "observed")

@@ -17,14 +17,14 @@ _LABEL = re.compile(
     r'[ \t]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*"((?:[^"\\]|\\.)*)"[ \t]*(?:,|\Z)', re.S
 )
 _ESCAPE = re.compile(r'\\([\\"n])')
-_BARE_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.I)
+BARE_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.I)
 _PORT = re.compile(r":\d+$")
-_NODE_LABELS = (
+NODE_LABELS = (
     *("Hostname", "hostname", "node", "nodename", "node_name", "kubernetes_node", "instance"),
 )
-_UUID_LABELS = ("UUID", "uuid", "gpu_uuid")
-_SLOT_LABELS = ("gpu", "minor_number", "index", "gpu_id", "card")
-_NOWHERE = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0")
+UUID_LABELS = ("UUID", "uuid", "gpu_uuid")
+SLOT_LABELS = ("gpu", "minor_number", "index", "gpu_id", "card")
+NOWHERE = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0")
 
 LONGEST_LABELS = 65_536
 """Characters between the braces of one series; a name of that length would fill every row."""
@@ -101,7 +101,7 @@ def place(label_text: str) -> Place | None:
         _node(labels),
         labels.get("nodename"),
         _uuid(labels),
-        _first(labels, _SLOT_LABELS),
+        _first(labels, SLOT_LABELS),
         labels.get("GPU_I_ID"),
         labels.get("device"),
         labels.get("port"),
@@ -113,7 +113,7 @@ def labelled(name: str, labels: dict[str, str]) -> Series:
     if name == NODE_NAMER:
         return Series("name", node=labels.get("nodename"))
     if name == SLOT_NAMER:
-        return Series("name", uuid=_uuid(labels), index=_first(labels, _SLOT_LABELS))
+        return Series("name", uuid=_uuid(labels), index=_first(labels, SLOT_LABELS))
     for claim in claims(name):
         metric = claim.metric
         if metric.where and labels.get(metric.where[0]) != metric.where[1]:
@@ -155,7 +155,7 @@ def read_labels(text: str) -> dict[str, str] | None:
 
 def gpu_uuid(text: str) -> str:
     """Spell a GPU's uuid as the driver does; some exporters strip its GPU- prefix."""
-    return f"GPU-{text.lower()}" if _BARE_UUID.fullmatch(text) else text
+    return f"GPU-{text.lower()}" if BARE_UUID.fullmatch(text) else text
 
 
 def _first(labels: dict[str, str], names: tuple[str, ...]) -> str | None:
@@ -166,24 +166,24 @@ def _first(labels: dict[str, str], names: tuple[str, ...]) -> str | None:
 
 
 def _uuid(labels: dict[str, str]) -> str | None:
-    found = _first(labels, _UUID_LABELS)
+    found = _first(labels, UUID_LABELS)
     return gpu_uuid(found) if found else None
 
 
 def _node(labels: dict[str, str]) -> str | None:
     """The host that the labels name; `instance` is an address whose port is the exporter's."""
-    for name in _NODE_LABELS:
+    for name in NODE_LABELS:
         host = labels.get(name, "")
         if name == "instance":
             host = _PORT.sub("", host)
-            host = "" if host in _NOWHERE else host
+            host = "" if host in NOWHERE else host
         if host:
             return host
     return None
 
 
 def _on_gpu(found: Series, labels: dict[str, str]) -> Series:
-    uuid, index = _uuid(labels), _first(labels, _SLOT_LABELS)
+    uuid, index = _uuid(labels), _first(labels, SLOT_LABELS)
     if not uuid and not index:
         return Series("unreadable", problem=NO_GPU)
     instance = labels.get("GPU_I_ID", "")

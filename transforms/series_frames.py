@@ -22,6 +22,7 @@ from transforms.series import (
     read_all,
     too_long,
 )
+from transforms.series_places import placed_alike
 
 SHAPE: dict[str, pl.DataType | type[pl.DataType]] = {
     "role": pl.String,
@@ -96,8 +97,9 @@ def _named(names: Iterable[str]) -> pl.DataFrame:
 
 def _placed(texts: pl.Series) -> pl.DataFrame:
     """What each label text tells, or why it cannot be read."""
+    told, rest = placed_alike(texts)
     rows: list[tuple[str | None, ...]] = []
-    for text in texts:
+    for text in rest:
         if text and len(text) > LONGEST_LABELS:
             rows.append((text, too_long(text), *Place()))
         elif (found := place(text or "")) is None:
@@ -105,7 +107,9 @@ def _placed(texts: pl.Series) -> pl.DataFrame:
         else:
             rows.append((text, None, *found))
     columns = zip(*rows, strict=True) if rows else ((),) * len(_PLACED)
-    return pl.DataFrame(dict(zip(_PLACED, columns, strict=True)), schema=_PLACED)
+    alone = pl.DataFrame(dict(zip(_PLACED, columns, strict=True)), schema=_PLACED)
+    trouble = pl.lit(None, pl.String).alias("trouble")
+    return pl.concat([alone, *(one.with_columns(trouble).select(alone.columns) for one in told)])
 
 
 def _joined(heads: pl.DataFrame, named: pl.DataFrame, placed: pl.DataFrame) -> pl.DataFrame:
