@@ -19,7 +19,7 @@ from transforms.contract import Table
 from transforms.folding import telling
 from transforms.tables import BY_NAME
 
-ROWS_AT_ONCE = 1_000_000
+ROWS_AT_ONCE = 2_000_000
 MOST_SHARES = 20
 """So many files beside one another are few enough for who reads them; then the shares are larger."""
 EVEN = 4  # names to a share, that shares may be about as large
