@@ -8,13 +8,21 @@ from pathlib import Path
 
 from flows import warehouse
 from flows.atomic import sweep
+from flows.census import Census
 from flows.lake import Lake
 from transforms.tables import samples
 
 
-def fold_late(lake: Lake) -> dict[str, int]:
+def fold_late(lake: Lake, census: Census | None = None) -> dict[str, int]:
     """Fold what lies beside its hour; return the hours folded, by table."""
-    return {table.name: lake.compact(table) for table in samples.ALL}
+    census = census or Census(lake)
+    folded = {}
+    for table in samples.ALL:
+        hours = {x.rpartition("/")[0] for x in census.stamps(table) if "/late-" in x}
+        folded[table.name] = lake.compact(table, hours) if hours else 0
+        if hours:
+            census.renew([table])
+    return folded
 
 
 def compact(root: Path) -> dict[str, int]:

@@ -20,15 +20,25 @@ import polars as pl
 
 from flows import hourly, settings, warehouse
 from flows.atomic import sweep
+from flows.census import Census, Stamps
 from flows.compacting import fold_late
 from flows.lake import Lake
-from flows.looks import DAY, NothingObservedError, Observed, look, midnight, observed_days
+from flows.looks import (
+    DAY,
+    NothingObservedError,
+    Observed,
+    look,
+    midnight,
+    observed_days,
+    overlapping,
+)
 from flows.memory import keep_freed
 from flows.share import HOME
 from transforms import recipes, tables
 from transforms.contract import Table
 from transforms.recipes import Recipe, Window
 
+BEGINNING, END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 FAR = datetime(2200, 1, 1, tzinfo=UTC)
 """A horizon beyond every record."""
 
@@ -69,20 +79,23 @@ def derive(
     lake = Lake(root)
     with lake.lock("derive"):
         sweep(lake.staging)
-        fold_late(lake)
-        stretches = plan(root, since, until)
+        census = Census(lake)
+        fold_late(lake, census)
+        stretches = plan(lake, since, until, census)
         made = 0
         for done, stretch in enumerate(stretches):
             progress(stretch.name, done, len(stretches))
-            made += make(lake, stretch)
+            made += make(lake, stretch, census)
         if since is None and until is None:
-            forget_unobserved(lake, stretches)
+            forget_unobserved(lake, stretches, census)
         progress("warehouse", len(stretches), len(stretches))
         warehouse.refresh(root)
-        return summary(lake, stretches, made)
+        return summary(lake, stretches, made, census)
 
 
-def summary(lake: Lake, stretches: list[Stretch], made: int) -> DeriveReport:
+def summary(
+    lake: Lake, stretches: list[Stretch], made: int, census: Census | None = None
+) -> DeriveReport:
     if not stretches:
         return DeriveReport(date.min, date.min, {}, 0, 0)
     since = min(s.window.since for s in stretches)
@@ -91,15 +104,19 @@ def summary(lake: Lake, stretches: list[Stretch], made: int) -> DeriveReport:
     first, last = f"day={since:%Y-%m-%d}", f"day={until:%Y-%m-%d}"
     rows = {
         table.name: sum(seen.rows for x, seen in files.items() if not x or first <= x < last)
-        for table, files in look(lake, makes.values()).items()
+        for table, files in look(lake, makes.values(), census).items()
     }
     return DeriveReport(since.date(), until.date(), rows, made, len(stretches) - made)
 
 
-def plan(root: Path, since: date | None = None, until: date | None = None) -> list[Stretch]:
+def plan(
+    lake: Lake,
+    since: date | None = None,
+    until: date | None = None,
+    census: Census | None = None,
+) -> list[Stretch]:
     """Cut the work: each recipe over each calendar month; undated tables over all days at once."""
-    lake = Lake(root)
-    seen = observed_days(lake, settings.load(root))
+    seen = observed_days(lake, settings.load(lake.root), census)
     first = midnight(since) if since else seen.since
     last = midnight(until) if until else seen.until
     if first >= last:
@@ -149,33 +166,40 @@ def _is_dated(recipe: Recipe) -> bool:
     return any(table.day for table in recipe.makes)
 
 
-def forget_unobserved(lake: Lake, stretches: list[Stretch]) -> None:
+def forget_unobserved(lake: Lake, stretches: list[Stretch], census: Census | None = None) -> None:
     """Remove derived days that are no longer among those observed: a setting has moved them."""
     if not stretches:
         return
+    census = census or Census(lake)
     first = min(s.window.since for s in stretches)
     last = max(s.window.until for s in stretches)
     for table in (t for t in tables.DERIVED if t.day):
-        lake.replace(table, table.empty(), datetime.min.replace(tzinfo=UTC), first)
-        lake.replace(table, table.empty(), last, datetime.max.replace(tzinfo=UTC))
+        for since, until in ((None, first), (last, None)):
+            if census.stamps(table, since, until):
+                lake.replace(table, table.empty(), since or BEGINNING, until or END)
+                census.renew([table])
 
 
-def make(lake: Lake, stretch: Stretch) -> bool:
-    """Run one recipe over one stretch, unless what it was made from is unchanged."""
+def make(lake: Lake, stretch: Stretch, census: Census | None = None) -> bool:
+    """Run one recipe over one stretch, unless what it was made from is unchanged.
+
+    `census` is the lake's as it was when the derivation began; what is made is looked at again.
+    """
+    census = census or Census(lake)
     if stretch.recipe.is_hourly:
-        return hourly.make(lake, stretch, _code())
+        return hourly.make(lake, stretch, _code(), census)
     recipe, window = stretch.recipe, stretch.window
     since, until = window.since - recipe.before * DAY, window.until + recipe.after * DAY
-    inputs = {table: lake.files(table, since, until) for table in recipe.reads}
-    made_from = _signature(lake, stretch, [p for paths in inputs.values() for p in paths])
+    inputs = {t: overlapping(lake, t, census, since, until) for t in recipe.reads}
+    made_from = _signature(stretch, inputs)
     horizon = _horizon(window, until)
     note = lake.recall(f"derive/{stretch.name}.json")
-    is_same = note.get("made_from") == made_from and note.get("made") == _made(lake, stretch)
+    is_same = note.get("made_from") == made_from and note.get("made") == _made(census, stretch)
     if is_same and note["horizon"] in (None, horizon.isoformat()):
         return False
     frames = {
-        table.name: _named(table, lake.read(table, since, until), stretch.cluster)
-        for table in inputs
+        table.name: _named(table, _rows(lake, table, files, since, until), stretch.cluster)
+        for table, files in inputs.items()
     }
     answer = _answer(recipe, replace(window, horizon=horizon), frames)
     # Only where nothing but the horizon has moved is it worth asking whether it matters at all.
@@ -184,9 +208,19 @@ def make(lake: Lake, stretch: Stretch) -> bool:
         rests_on = None
     for table in recipe.makes:
         lake.replace(table, answer[table.name], window.since, window.until)
-    about = {"made_from": made_from, "made": _made(lake, stretch), "horizon": rests_on}
+    census.renew(recipe.makes)
+    about = {"made_from": made_from, "made": _made(census, stretch), "horizon": rests_on}
     lake.remember(f"derive/{stretch.name}.json", about)
     return True
+
+
+def _rows(
+    lake: Lake, table: Table, files: Stamps, since: datetime, until: datetime
+) -> pl.DataFrame:
+    """The rows of [since, until) in these files; one that is gone since has been put into another."""
+    there = lake.partitions(table, *files) if files else {}
+    known = list(there.values()) if len(there) == len(files) else None
+    return lake.read(table, since, until, files=known)
 
 
 def _horizon(window: Window, reach: datetime) -> datetime:
@@ -220,33 +254,22 @@ def _named(table: Table, rows: pl.DataFrame, cluster: str) -> pl.DataFrame:
     return table.fold(rows.with_columns(named))
 
 
-def _signature(lake: Lake, stretch: Stretch, files: list[Path]) -> str:
+def _signature(stretch: Stretch, inputs: Mapping[Table, Stamps]) -> str:
     window = stretch.window
     about = f"{_code()} {stretch.cluster} {window.since} {window.until}"
     digest = hashlib.sha256(about.encode())
-    for path in files:
-        digest.update(_identity(lake, path).encode())
+    for table, files in inputs.items():
+        digest.update(f"{table.room}/{table.name} {files}".encode())
     return digest.hexdigest()
 
 
-def _made(lake: Lake, stretch: Stretch) -> list[str]:
+def _made(census: Census, stretch: Stretch) -> list[str]:
     window = stretch.window
     return [
-        _identity(lake, path)
+        f"{table.name}/{label} {size} {changed}"
         for table in stretch.recipe.makes
-        for path in _files_of_days(lake, table, window.since, window.until)
+        for label, (size, changed) in census.stamps(table, window.since, window.until).items()
     ]
-
-
-def _files_of_days(lake: Lake, table: Table, since: datetime, until: datetime) -> Iterator[Path]:
-    for label, path in lake.partitions(table).items():
-        if not label or f"day={since:%Y-%m-%d}" <= label < f"day={until:%Y-%m-%d}":
-            yield path
-
-
-def _identity(lake: Lake, path: Path) -> str:
-    about = path.stat()
-    return f"{path.relative_to(lake.root)} {about.st_size} {about.st_mtime_ns}"
 
 
 @cache

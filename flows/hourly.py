@@ -6,13 +6,14 @@ day in one file the other hours' rows stay as they are.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from flows import dropped
+from flows.census import Census, Stamps
 from flows.footers import footer
 from flows.lake import Lake
 from flows.partitions import begin, partition
@@ -27,41 +28,80 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 BYTES_AT_ONCE = 16 * 1024**2  # of samples whose hours are made in one go
 VALUES_AT_ONCE = 40_000_000  # in memory together
 
-Stamps = dict[str, tuple[int, int]]
 
-
-def make(lake: Lake, stretch: "Stretch", code: str) -> bool:
+def make(lake: Lake, stretch: "Stretch", code: str, census: Census) -> bool:
     """Make the stale hours of one recipe's stretch; False where all were current."""
     recipe, window = stretch.recipe, stretch.window
     name = _note(recipe, window.since)
     note = lake.recall(name)
     if note.get("code") != [code, stretch.cluster]:
         note = {"code": [code, stretch.cluster], "hours": {}, "files": {}}
-    inputs = {t: lake.stamps(t, window.since - HOUR, window.until) for t in recipe.reads}
-    outputs = {t: lake.stamps(t, window.since, window.until) for t in recipe.makes}
+    note.setdefault("days", {})
+    inputs = {t: census.stamps(t, window.since - HOUR, window.until) for t in recipe.reads}
+    outputs = {t: census.stamps(t, window.since, window.until) for t in recipe.makes}
     frozen = frozen_until(lake, recipe)
+    made = is_new = False
+    for day in _days(inputs, outputs, window):
+        some = {t: census.stamps(t, day - HOUR, day + DAY) for t in recipe.reads}
+        there = {t: census.stamps(t, day, day + DAY) for t in recipe.makes}
+        if note["days"].get(f"{day:%Y-%m-%d}") == _settled(some, there, day, frozen):
+            continue
+        is_new = True
+        if after := _bring_up(lake, stretch, note, day, some, there, frozen):
+            made, there = True, after
+        note["days"][f"{day:%Y-%m-%d}"] = _settled(some, there, day, frozen)
+        if after:
+            lake.remember(name, note)
+            is_new = False
+    if is_new:
+        lake.remember(name, note)
+    if made:
+        census.renew(recipe.makes)
+    return made
+
+
+def _days(
+    inputs: dict[Table, Stamps], outputs: dict[Table, Stamps], window: Window
+) -> list[datetime]:
+    """The days of the window that have samples or something made of them, in order."""
+    days = {label[:14] for stamps in (*inputs.values(), *outputs.values()) for label in stamps}
+    return [day for label in sorted(days) if (day := begin(label)) >= _midnight(window.since)]
+
+
+def _settled(
+    inputs: dict[Table, Stamps], outputs: dict[Table, Stamps], day: datetime, frozen: datetime
+) -> str:
+    """What tells that nothing has changed that a day is made of, nor what was made."""
+    since = min(max(frozen, day), day + DAY)
+    told = [(t.name, stamps) for files in (inputs, outputs) for t, stamps in files.items()]
+    return hashlib.sha256(f"{since} {told}".encode()).hexdigest()[:16]
+
+
+def _bring_up(
+    lake: Lake,
+    stretch: "Stretch",
+    note: dict[str, Any],
+    day: datetime,
+    inputs: dict[Table, Stamps],
+    outputs: dict[Table, Stamps],
+    frozen: datetime,
+) -> dict[Table, Stamps] | None:
+    """Make the stale hours of a day; return what is there then, or None if none was stale."""
+    recipe, window = stretch.recipe, stretch.window
     wanted = {
         hour: _signature(inputs, hour)
         for hour in sorted({begin(label) for stamps in inputs.values() for label in stamps})
-        if hour >= max(window.since, frozen)
+        if hour >= max(day, window.since, frozen)
     }
     current = {h for h, made_from in wanted.items() if _is_current(note, h, made_from, outputs)}
-    strays = {begin(label) for stamps in outputs.values() for label in stamps} - wanted.keys()
-    days = {_midnight(hour) for hour in (wanted.keys() - current) | strays}
-    made = False
-    for day in sorted(days):
-        hours = [h for h in wanted if day <= h < day + DAY]
-        stale = [h for h in hours if h not in current]
-        gone = _labels_gone(outputs, day, set(hours), frozen)
-        if not stale and not gone:
-            continue
-        made = True
-        kept = {h for n in range(24) if (h := day + n * HOUR) < frozen} | set(hours) - set(stale)
-        _make_day(lake, recipe, stretch.cluster, day, stale, kept)
-        after = {t: lake.stamps(t, day, day + DAY) for t in recipe.makes}
-        _remember(note, after, day, {h: wanted[h] for h in hours})
-        lake.remember(name, note)
-    return made
+    stale = [hour for hour in wanted if hour not in current]
+    if not stale and not _is_any_gone(outputs, wanted.keys(), frozen):
+        return None
+    kept = {h for n in range(24) if (h := day + n * HOUR) < frozen} | current
+    _make_day(lake, recipe, stretch.cluster, day, stale, kept)
+    after = {t: lake.stamps(t, day, day + DAY) for t in recipe.makes}
+    _remember(note, after, day, wanted)
+    return after
 
 
 def frozen_until(lake: Lake, recipe: Recipe) -> datetime:
@@ -100,19 +140,16 @@ def _note(recipe: Recipe, month: datetime) -> str:
     return f"derive/{recipe.makes[0].name}-{month:%Y-%m}.json"
 
 
-def _labels_gone(
-    outputs: dict[Table, Stamps], day: datetime, hours: set[datetime], frozen: datetime
+def _is_any_gone(
+    outputs: dict[Table, Stamps], hours: Collection[datetime], frozen: datetime
 ) -> bool:
-    """True where something is made of an hour of that day that has no samples any more, though
-    none were dropped."""
+    """Whether something is made of an hour of a day that has no samples any more, though none
+    were dropped."""
     for table, stamps in outputs.items():
-        for label in stamps:
-            at = begin(label)
-            if day <= at < day + DAY:
-                if partition(table) == "hour" and at not in hours and at >= frozen:
-                    return True
-                if partition(table) != "hour" and not hours and at >= frozen:
-                    return True
+        for at in map(begin, stamps):
+            is_made_of = at in hours if partition(table) == "hour" else bool(hours)
+            if at >= frozen and not is_made_of:
+                return True
     return False
 
 

@@ -15,7 +15,7 @@ of one moment, which nothing touches until it is the oldest of several.
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +30,6 @@ from flows.atomic import locked, publish, publish_bytes
 from flows.decoding import batches, load, together
 from flows.footers import footer
 from flows.partitions import (
-    begin,
     file_of,
     floor,
     labels,
@@ -40,8 +39,6 @@ from flows.partitions import (
     within,
     within_days,
 )
-from flows.snapshots import freeze
-from transforms import tables
 from transforms.contract import ContractError, Table
 from transforms.folding import folded, telling
 
@@ -117,17 +114,19 @@ class Lake:
             there |= lates.of(there)
         return dict(sorted(there.items()))
 
+    def within(
+        self, table: Table, since: datetime | None, until: datetime | None
+    ) -> dict[str, Path]:
+        """Label to file, in order, of the partitions of a dated table that begin in [since, until)."""
+        named = list(labels_within(self.folder(table), DEPTHS[partition(table)], since, until))
+        found = self.partitions(table, *named) if named else {}
+        return dict(sorted((found | lates.of(found)).items())) if table.is_sampled else found
+
     def stamps(
         self, table: Table, since: datetime | None = None, until: datetime | None = None
     ) -> dict[str, tuple[int, int]]:
         """Label to size and time of change (ns) of all files, or of those that begin in [since, until)."""
-        if since is None or until is None:
-            paths = self.partitions(table)
-        else:
-            folder = self.folder(table)
-            named = list(labels_within(folder, DEPTHS[partition(table)], since, until))
-            paths = self.partitions(table, *named) if named else {}
-            paths |= lates.of(paths) if table.is_sampled else {}
+        paths = self.within(table, since, until) if since or until else self.partitions(table)
         found = {}
         for label, path in paths.items():
             with suppress(FileNotFoundError, NotADirectoryError):
@@ -139,18 +138,16 @@ class Lake:
         self, table: Table, since: datetime | None = None, until: datetime | None = None
     ) -> list[Path]:
         """The files that can hold a row of [since, until)."""
-        parts = self.partitions(table)
         if table.day is None:
-            return list(parts.values())
-        before = [p for label, p in parts.items() if until is None or begin(label) < until]
-        if since is None:
-            return before
-        if table.interval:
-            ends = ((path, footer(path).reach(table.interval[1])) for path in before)
-            return [path for path, end in ends if end is None or end >= since]
-        early = floor(table, since)
-        late = set(before)
-        return [p for label, p in parts.items() if p in late and begin(label) >= early]
+            return list(self.partitions(table).values())
+        if since is None or not table.interval:
+            early = floor(table, since) if since else None
+            return list(self.within(table, early, until).values())
+        ends = (
+            (path, footer(path).reach(table.interval[1]))
+            for path in self.within(table, None, until).values()
+        )
+        return [path for path, end in ends if end is None or end >= since]
 
     # tables: reading and writing
 
@@ -160,10 +157,12 @@ class Lake:
         since: datetime | None = None,
         until: datetime | None = None,
         columns: Collection[str] | None = None,
+        files: list[Path] | None = None,
     ) -> pl.DataFrame:
         """Rows of [since, until): by their day, or, where rows last, all that overlap it.
 
-        `columns` alone are read and given, in the table's order; by default all.
+        `columns` alone are read and given, in the table's order; by default all. `files` are those
+        that can hold such rows, if the caller knows.
         """
         wanted = [name for name in table.dtypes if columns is None or name in columns]
         if strange := set(columns or ()) - set(wanted):
@@ -171,7 +170,7 @@ class Lake:
         kept = within(table, since, until)
         frames = [
             together(table, paths, kept, wanted)
-            for paths in batches(self.files(table, since, until))
+            for paths in batches(self.files(table, since, until) if files is None else files)
         ]
         return pl.concat(frames, rechunk=True) if frames else table.empty().select(wanted)
 
@@ -202,13 +201,14 @@ class Lake:
                 gained += self._fold(table, label, rows, instead_of)
         return gained
 
-    def compact(self, table: Table) -> int:
-        """Fold what lies beside its hour into it; return the hours that are one file again."""
+    def compact(self, table: Table, hours: Collection[str] | None = None) -> int:
+        """Fold what lies beside its hour into it, by default in all; return the hours folded."""
         with self.lock(f"{table.room}.{table.name}"):
-            several = {x.rpartition("/")[0] for x in self.partitions(table) if "/late-" in x}
-            for label in sorted(several):
+            if hours is None:
+                hours = {x.rpartition("/")[0] for x in self.partitions(table) if "/late-" in x}
+            for label in sorted(hours):
                 self._fold(table, label, table.empty().select(table.key), None)
-        return len(several)
+        return len(hours)
 
     def drop(self, table: Table, labels: Collection[str]) -> None:
         """Remove these files; of an hour its late ones last, which are void without it."""
@@ -253,9 +253,8 @@ class Lake:
                 path = self.folder(table) / label / PART
                 before = load(table, path) if path.exists() else table.empty()
                 self._put(table, path, before, part)
-            old = self.partitions(table)
-            for label, path in old.items():
-                if label not in new and (table.day is None or since <= begin(label) < until):
+            for label, path in self.within(table, since, until).items() if table.day else ():
+                if label not in new:
                     _remove(path)
         return [self.folder(table) / label / PART for label in new]
 
@@ -271,16 +270,7 @@ class Lake:
         old = path.stat().st_size if path.exists() else None
         publish(path, self.staging, lambda draft: write(table, rows, draft, other_than=old))
 
-    # snapshots and notes
-
-    def snapshot(self) -> Path:
-        """Freeze the tables as they are now; return the folder, relative to the root."""
-        with self.lock("snapshot"):
-            return freeze(self.root, self.staging, dict(self._every_file()))
-
-    def _every_file(self) -> Iterator[tuple[str, Path]]:
-        for path in (path for table in tables.ALL for path in self.partitions(table).values()):
-            yield path.relative_to(self.root).as_posix(), path
+    # notes
 
     def remember(self, name: str, note: dict[str, Any]) -> None:
         publish_bytes(self.state(name), self.staging, json.dumps(note, sort_keys=True).encode())

@@ -39,6 +39,12 @@ def beside(part: Path) -> list[str]:
     return sorted(match[0].removesuffix(".parquet") for match in found if match[1] == size)
 
 
+def is_beside(name: str, size: int) -> bool:
+    """Whether a file of this name holds late rows of a part of this size."""
+    match = NAME.fullmatch(name)
+    return match is not None and match[1] == str(size)
+
+
 def of(parts: Mapping[str, Path]) -> dict[str, Path]:
     """Label to file of what lies beside these parts, which are given by their labels."""
     return {

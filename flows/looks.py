@@ -1,28 +1,28 @@
 """What the files of a lake say of themselves: each is looked at once, however often one asks.
 
-What a file's footer says is noted beside the lake under its size and time of change, so that a
-lake of a thousand hours costs a run no more than telling which of them are new.
+What a file's footer says is noted beside the lake, table by table, under its size and time of
+change, so that a lake of a thousand hours costs a run no more than telling which of them are new.
 """
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
+from flows.census import Census, Stamps
 from flows.decoding import distinct
 from flows.dropped import dropped
 from flows.errors import DataError
 from flows.footers import footer
 from flows.lake import Lake
+from flows.partitions import floor
 from flows.settings import Settings
 from transforms.contract import Table
 from transforms.tables import observed, samples
 
 WATCHED = (*observed.EVENTS, *samples.ALL)
 NOT_WITNESSED = {"eligible", "valid_from", "valid_to"}  # may lie ahead of what was seen
-NOTE = "looks.json"
 Fields = tuple[tuple[str, str], ...]
 DAY = timedelta(days=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,12 +43,12 @@ class Observed:
     cluster: str
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(NamedTuple):
     """What one file says of itself.
 
     low, high  of observed tables: the first instant of its day column, the last instant seen (us)
     clusters   of observed tables: the clusters that it names
+    reach      of tables whose rows last: the latest end (us); None when one of them is still open
     fields     name and type of its columns
     """
 
@@ -56,16 +56,31 @@ class Look:
     low: int | None
     high: int | None
     clusters: tuple[str, ...]
+    reach: int | None
     fields: Fields
 
 
-def observed_days(lake: Lake, said: Settings) -> Observed:
+class Files(Protocol):
+    """A lake and which files it had at some moment: a census, or a snapshot."""
+
+    @property
+    def lake(self) -> Lake: ...
+
+    @property
+    def told(self) -> dict[str, dict[str, "Look"]]:
+        """What was asked of the files before, by table."""
+        ...
+
+    def stamps(self, table: Table) -> Stamps: ...
+
+
+def observed_days(lake: Lake, said: Settings, there: Files | None = None) -> Observed:
     """How far the records reach, or the stretch that the settings say was watched.
 
     An inventory's dates are no sighting: a rack commissioned a year before the first record was
     not watched for a year.
     """
-    looks = look(lake, WATCHED)
+    looks = look(lake, WATCHED, there)
     dated = [seen for table, of_table in looks.items() if table.day for seen in of_table.values()]
     lows = [seen.low for seen in dated if seen.low is not None]
     highs = [seen.high for seen in dated if seen.high is not None]
@@ -93,47 +108,72 @@ def observed_days(lake: Lake, said: Settings) -> Observed:
 
 
 def look(
-    lake: Lake, tables: Iterable[Table], there: Lake | None = None
+    lake: Lake, tables: Iterable[Table], there: Files | None = None
 ) -> dict[Table, dict[str, Look]]:
     """Label to what the file says, of every file of these tables; only new files are opened.
 
-    They are looked up in `there`, a snapshot of the lake, or in the lake as it is now.
+    They are those of `there`, or of the lake as it is now.
     """
-    there = there or lake
-    note = lake.recall(NOTE)
-    files, shapes = note.get("files", {}), note.get("shapes", {})
-    found: dict[Table, dict[str, Look]] = {}
-    fresh: dict[str, dict[str, list[Any]]] = {}
-    is_new = False
-    known = {name: tuple(map(tuple, fields)) for name, fields in shapes.items()}
+    there = there or Census(lake)
+    found = {}
     for table in tables:
-        found[table] = {}
-        of_table = files.get(table.name, {})
-        fresh[table.name] = {}
-        for label, stamp in there.stamps(table).items():
-            told = of_table.get(label)
-            if told is None or told[:2] != list(stamp) or told[6] not in known:
-                seen = _open(table, there.partitions(table, label)[label])
-                shape = hashlib.sha256(repr(seen.fields).encode()).hexdigest()[:12]
-                known[shape] = seen.fields
-                told = [*stamp, seen.rows, seen.low, seen.high, list(seen.clusters), shape]
-                is_new = True
-            fresh[table.name][label] = told
-            rows, low, high, clusters, shape = told[2:]
-            found[table][label] = Look(rows, low, high, tuple(clusters), known[shape])
-        is_new = is_new or len(of_table) > len(fresh[table.name])
+        if table.name not in there.told:
+            there.told[table.name] = _look(lake, table, there)
+        found[table] = there.told[table.name]
+    return found
+
+
+def overlapping(
+    lake: Lake, table: Table, there: Census, since: datetime, until: datetime
+) -> Stamps:
+    """The files that can hold a row of [since, until)."""
+    if not table.interval or table.day is None:
+        early = floor(table, since) if table.day else None
+        return there.stamps(table, early, until)
+    first = _microseconds(since)
+    looks = look(lake, [table], there)[table]
+    return {
+        label: stamp
+        for label, stamp in there.stamps(table, None, until).items()
+        if (reach := looks[label].reach) is None or reach >= first
+    }
+
+
+def _look(lake: Lake, table: Table, there: Files) -> dict[str, Look]:
+    stamps = there.stamps(table)
+    if not stamps:
+        return {}
+    name = f"looks/{table.room}.{table.name}.json"
+    note = lake.recall(name)
+    shapes: list[Fields] = [tuple(map(tuple, fields)) for fields in note.get("shapes", [])]
+    noted = note.get("files", {})
+    number = {fields: n for n, fields in enumerate(shapes)}
+    fresh: dict[str, list[Any]] = {}
+    found: dict[str, Look] = {}
+    is_new = len(noted) > len(stamps)
+    for label, stamp in stamps.items():
+        told = noted.get(label)
+        if told is None or told[0] != stamp[0] or told[1] != stamp[1]:
+            seen = _open(table, there.lake.partitions(table, label)[label])
+            if seen.fields not in number:
+                number[seen.fields] = len(shapes)
+                shapes.append(seen.fields)
+            told = [*stamp, *seen[:5], number[seen.fields]]
+            is_new = True
+        fresh[label] = told
+        _, _, rows, low, high, clusters, reach, shape = told
+        found[label] = Look(rows, low, high, tuple(clusters), reach, shapes[shape])
     if is_new:
-        files = files | fresh
-        used = {told[6] for of_table in files.values() for told in of_table.values()}
-        shapes = {name: fields for name, fields in known.items() if name in used}
-        lake.remember(NOTE, {"files": files, "shapes": shapes})
+        lake.remember(name, {"files": fresh, "shapes": shapes})
     return found
 
 
 def _open(table: Table, path: Path) -> Look:
     about = footer(path)
+    end = about.reach(table.interval[1]) if table.interval else None
+    reach = _microseconds(end) if end else None
     if table.room != "observed":
-        return Look(about.rows, None, None, (), about.fields)
+        return Look(about.rows, None, None, (), reach, about.fields)
     columns = about.columns
     low = _microseconds(columns[table.day].low) if table.day in columns else None
     seen = set(about.instants) - NOT_WITNESSED
@@ -143,7 +183,7 @@ def _open(table: Table, path: Path) -> Look:
     if "cluster" in table.dtypes and named is not None:
         is_one = named.low == named.high
         clusters = [str(named.low)] if is_one else sorted(distinct(path, "cluster"))
-    return Look(about.rows, low, max(highs, default=None), tuple(clusters), about.fields)
+    return Look(about.rows, low, max(highs, default=None), tuple(clusters), reach, about.fields)
 
 
 def _microseconds(moment: datetime | date) -> int:

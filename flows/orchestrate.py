@@ -19,6 +19,7 @@ from flows import derive as deriving
 from flows import ingest as ingesting
 from flows import settings, warehouse
 from flows import weekly as reporting
+from flows.census import Census
 from flows.compacting import fold_late
 from flows.derive import DeriveReport
 from flows.ingest import Batch, IngestReport
@@ -55,8 +56,10 @@ def derive_stretches(
     """Make the named stretches of the recipe that makes `table`; return how many were not current."""
     lake = Lake(root)
     with lake.lock("derive"):
-        named = [s for s in deriving.plan(root, since, until) if s.name in set(names)]
-        return sum(deriving.make(lake, stretch) for stretch in named)
+        census = Census(lake)
+        planned = deriving.plan(lake, since, until, census)
+        named = [stretch for stretch in planned if stretch.name in set(names)]
+        return sum(deriving.make(lake, stretch, census) for stretch in named)
 
 
 @task(retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE, persist_result=False)
@@ -89,7 +92,7 @@ def ingest(
 def derive(root: Path, since: date | None = None, until: date | None = None) -> DeriveReport:
     """Make every derived table, for the days [since, until) or all. Safe to run again."""
     fold_late(Lake(root))
-    stretches = deriving.plan(root, since, until)
+    stretches = deriving.plan(Lake(root), since, until)
     most = math.ceil(len(stretches) / MOST_TASKS)
     made = 0
     with progress("derive") as tick:

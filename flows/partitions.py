@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -47,15 +47,23 @@ def labels(folder: Path, depth: int) -> Iterator[str]:
             yield f"{name}/{rest}" if rest else name
 
 
-def labels_within(folder: Path, depth: int, since: datetime, until: datetime) -> Iterator[str]:
-    """The labels of the partitions that begin in [since, until), in order."""
-    first = since.replace(hour=0, minute=0, second=0, microsecond=0)
-    days = [first + timedelta(days=n) for n in range((until - first) // timedelta(days=1) + 1)]
-    for day in days:
-        for rest in sorted(labels(folder / f"day={day:%Y-%m-%d}", depth - 1)):
-            label = f"day={day:%Y-%m-%d}/{rest}".rstrip("/")
-            if since <= begin(label) < until:
-                yield label
+def labels_within(
+    folder: Path, depth: int, since: datetime | None, until: datetime | None
+) -> Iterator[str]:
+    """The labels of the partitions that begin in [since, until), in order; None has no end."""
+    first = f"day={since.isoformat()[:10]}" if since else ""
+    last = f"day={until.isoformat()[:10]}" if until else "e"
+    for day in sorted(day for day in labels(folder, min(depth, 1)) if first <= day <= last):
+        is_at_an_end = day in (first, last)
+        for rest in sorted(labels(folder / day, depth - 1)) if depth else ():
+            label = f"{day}/{rest}".rstrip("/")
+            if is_at_an_end and not _is_within(begin(label), since, until):
+                continue
+            yield label
+
+
+def _is_within(at: datetime, since: datetime | None, until: datetime | None) -> bool:
+    return (since is None or since <= at) and (until is None or at < until)
 
 
 def split(table: Table, rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:

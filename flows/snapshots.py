@@ -1,73 +1,135 @@
-"""Snapshots: folders of hard links to the files of one moment, for readers that must never break."""
+"""Snapshots: folders of hard links to the files of one moment, for readers that must never break.
 
+Each says in `files.json` which files it holds, under the sizes and times that they had when they
+were linked, so that nobody need look through its thousands of folders.
+"""
+
+import json
 import os
 import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from flows.atomic import draft_folder, flush, link
+from flows.census import Census, Stamp, Stamps
+from flows.lake import PART, Lake
+from flows.partitions import file_of
+from transforms import tables
+from transforms.contract import Table
 
 FOLDER = ".snapshots"
+FILES = "files.json"
 KEPT = 4
+TRIES = 4  # to find a moment at which nobody writes
+
+Held = dict[str, Stamps]
+"""'observed/nodes' and so on to the stamps of the files."""
 
 
-def freeze(root: Path, staging: Path, now: dict[str, Path]) -> Path:
-    """Link the files `now` (by their name from the root); return the folder, relative to `root`.
+@dataclass(frozen=True)
+class Snapshot:
+    """A frozen lake; `folder` lies below the root of the lake that it is of."""
+
+    lake: Lake
+    folder: Path
+    held: Held
+    told: dict[str, Any] = field(default_factory=dict)
+
+    def stamps(self, table: Table) -> Stamps:
+        return self.held.get(_place(table), {})
+
+
+def snapshot(lake: Lake) -> Snapshot:
+    """Freeze the tables of `lake` as they are now.
 
     The latest snapshot serves again while it holds these very files. Of several the oldest goes:
     it becomes the new one, since few of thousands of files and folders have changed in between.
     """
-    kept = root / FOLDER
-    numbers = sorted(int(p.name) for p in kept.glob("*") if p.name.isdecimal())
-    if numbers and _is_same(kept / str(numbers[-1]), now):
-        return Path(FOLDER, str(numbers[-1]))
-    fresh = str(numbers[-1] + 1 if numbers else 1)
-    draft = draft_folder(staging)
-    if len(numbers) >= KEPT:
-        os.replace(kept / str(numbers[0]), draft)
-    _bring_up_to(draft, now)
-    kept.mkdir(exist_ok=True)
-    os.replace(draft, kept / fresh)
-    flush(kept)
-    for number in numbers[: 1 - KEPT]:
-        shutil.rmtree(kept / str(number), ignore_errors=True)
-    return Path(FOLDER, fresh)
+    with lake.lock("snapshot"):
+        now = _now(lake)
+        kept = lake.root / FOLDER
+        numbers = sorted(int(p.name) for p in kept.glob("*") if p.name.isdecimal())
+        if numbers and _held(kept / str(numbers[-1])) == now:
+            return _at(lake, str(numbers[-1]), now)
+        fresh = str(numbers[-1] + 1 if numbers else 1)
+        draft = draft_folder(lake.staging)
+        if len(numbers) >= KEPT:
+            os.replace(kept / str(numbers[0]), draft)
+        before = _held(draft)
+        if before is None:
+            shutil.rmtree(draft)
+            draft.mkdir()
+        (draft / FILES).unlink(missing_ok=True)
+        held = _bring_up_to(draft, before or {}, lake.root, now)
+        for _ in range(TRIES):
+            if held == now or now == (now := _now(lake)):
+                break
+            held = _bring_up_to(draft, held, lake.root, now)
+        (draft / FILES).write_text(json.dumps(held))
+        kept.mkdir(exist_ok=True)
+        os.replace(draft, kept / fresh)
+        flush(kept)
+        for number in numbers[: 1 - KEPT]:
+            shutil.rmtree(kept / str(number), ignore_errors=True)
+        return _at(lake, fresh, held)
 
 
-def _bring_up_to(snapshot: Path, now: dict[str, Path]) -> None:
-    """Make the files of a snapshot those of `now`."""
-    there = _names(snapshot)
-    folders = {os.path.dirname(name) for name in there}
-    for name in there - now.keys():
-        os.unlink(snapshot / name)
-    for name, path in now.items():
-        if name in there:
-            if _is_one(f"{snapshot}/{name}", path):
-                continue
-            os.unlink(snapshot / name)
-        elif (folder := os.path.dirname(name)) not in folders:
-            (snapshot / folder).mkdir(parents=True, exist_ok=True)
-            folders.add(folder)
-        link(path, snapshot / name)
+def _now(lake: Lake) -> Held:
+    census = Census(lake)
+    return {_place(table): stamps for table in tables.ALL if (stamps := census.stamps(table))}
 
 
-def _is_one(linked: str, path: Path) -> bool:
+def _at(lake: Lake, number: str, held: Held) -> Snapshot:
+    folder = Path(FOLDER, number)
+    return Snapshot(Lake(lake.root / folder), folder, held)
+
+
+def _place(table: Table) -> str:
+    return f"{table.room}/{table.name}"
+
+
+def _bring_up_to(draft: Path, before: Held, root: Path, now: Held) -> Held:
+    """Make the files of a former snapshot those of `now`; return which it has."""
+    held: Held = {}
+    for place in {*before, *now}:
+        then, wanted = before.get(place, {}), now.get(place, {})
+        for label in then.keys() - wanted.keys():
+            (draft / place / _name(label)).unlink(missing_ok=True)
+        found = {
+            label: stamp
+            if then.get(label) == stamp
+            else _linked(root / place / _name(label), draft / place / _name(label))
+            for label, stamp in wanted.items()
+        }
+        there = {label: stamp for label, stamp in found.items() if stamp is not None}
+        held |= {place: there} if there else {}
+    return held
+
+
+def _linked(path: Path, to: Path) -> Stamp | None:
+    """Give a file its name in the snapshot; None where it is gone by now."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.unlink(missing_ok=True)  # never written over: it is a file of an earlier moment
+    link(path, to)
     try:
-        return os.path.samefile(linked, path)
-    except FileNotFoundError:  # its day lost its last row since we looked
-        return False
-
-
-def _is_same(snapshot: Path, now: dict[str, Path]) -> bool:
-    return _names(snapshot) == now.keys() and all(
-        _stamp(f"{snapshot}/{name}") == _stamp(path) for name, path in now.items()
-    )
-
-
-def _names(snapshot: Path) -> set[str]:
-    begin = len(str(snapshot)) + 1
-    return {f"{folder}/{name}"[begin:] for folder, _, names in os.walk(snapshot) for name in names}
-
-
-def _stamp(path: str | Path) -> tuple[int, int]:
-    about = os.stat(path)
+        about = os.stat(to)
+    except FileNotFoundError:
+        return None
     return about.st_size, about.st_mtime_ns
+
+
+def _name(label: str) -> str:
+    return file_of(label, PART)
+
+
+def _held(folder: Path) -> Held | None:
+    """What a snapshot says that it holds; None of one that does not say."""
+    try:
+        told = json.loads((folder / FILES).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return {
+        place: {label: (size, changed) for label, (size, changed) in stamps.items()}
+        for place, stamps in told.items()
+    }

@@ -26,6 +26,7 @@ from flows.lake import Lake
 from flows.looks import look
 from flows.parquet_views import quoted
 from flows.share import header, sql_files
+from flows.snapshots import Snapshot, snapshot
 from transforms import tables
 from transforms.reasons import REASONS_VERSION
 
@@ -44,7 +45,7 @@ def refresh(root: Path) -> Path:
     """Freeze the lake's tables and build faultledger.duckdb over them; readers never wait."""
     lake = Lake(root)
     with lake.lock("warehouse"):
-        snapshot = lake.snapshot()
+        frozen = snapshot(lake)
 
         def build(draft: Path) -> None:
             draft.unlink()
@@ -54,7 +55,7 @@ def refresh(root: Path) -> Path:
                     f"ATTACH {quoted(str(draft))} AS w (STORAGE_VERSION '{STORAGE}')"
                 )
                 connection.execute("USE w")
-                _furnish(connection, lake, snapshot, as_datasets=False)
+                _furnish(connection, lake, frozen, as_datasets=False)
                 connection.execute("CHECKPOINT w")
 
         publish(lake.warehouse, lake.staging, build)
@@ -166,7 +167,7 @@ def _sandbox(lake: Lake) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"temp_directory": "", "max_temp_directory_size": "0B"})
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(SOUND)
-    _furnish(connection, lake, lake.snapshot(), as_datasets=True)
+    _furnish(connection, lake, snapshot(lake), as_datasets=True)
     for setting in (
         "enable_external_access = false",
         "python_enable_replacements = false",
@@ -179,19 +180,18 @@ def _sandbox(lake: Lake) -> duckdb.DuckDBPyConnection:
 
 
 def _furnish(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Path, as_datasets: bool
+    connection: duckdb.DuckDBPyConnection, lake: Lake, frozen: Snapshot, as_datasets: bool
 ) -> None:
     """Put tables, settings, macros and views in place, with their comments."""
     from transforms.poisson import poisson_limits  # a query need not wait for scipy
 
-    frozen = Lake(lake.root / snapshot)
     looks = look(lake, tables.ALL, frozen)
     connection.begin()  # three hundred comments in one go
     for table in tables.ALL:
         if as_datasets:
-            tables_in_sql.put_datasets(connection, table, frozen, looks[table])
+            tables_in_sql.put_datasets(connection, table, frozen.lake, looks[table])
         else:
-            tables_in_sql.put_files(connection, table, frozen, looks[table])
+            tables_in_sql.put_files(connection, table, frozen.lake, looks[table])
     connection.commit()
     said = settings.load(lake.root)
     tables_in_sql.put_native(connection, "poisson_limits", poisson_limits())
@@ -199,7 +199,7 @@ def _furnish(
     tables_in_sql.put_native(connection, "calendar", settings.calendar_rows(said))
     tables_in_sql.put_native(connection, "models", mfu_settings.model_rows(said.models))
     tables_in_sql.put_native(connection, "peaks", mfu_settings.peak_rows(said.peaks))
-    facts = {"snapshot": snapshot.as_posix(), "made_from": _ingredients(lake)}
+    facts = {"snapshot": frozen.folder.as_posix(), "made_from": _ingredients(lake)}
     facts["reasons_version"] = REASONS_VERSION
     tables_in_sql.put_native(connection, "settings", settings.rows(said, facts))
     define_macros(connection)

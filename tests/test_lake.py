@@ -16,6 +16,7 @@ from lakes import at, bytes_of, moments_of, rows
 from flows.atomic import publish, sweep
 from flows.lake import Lake
 from flows.snapshots import KEPT as SNAPSHOTS_KEPT
+from flows.snapshots import snapshot
 from transforms.contract import ContractError
 from transforms.tables import derived, observed, samples
 
@@ -239,10 +240,10 @@ def test_two_writers_of_one_table_wait_for_each_other(tmp_path):
 def test_a_snapshot_keeps_its_moment_while_the_lake_goes_on(tmp_path):
     lake = Lake(tmp_path)
     lake.merge(observed.NODE_STATES, down())
-    first = lake.snapshot()
-    assert lake.snapshot() == first
+    first = snapshot(lake).folder
+    assert snapshot(lake).folder == first
     lake.merge(observed.NODE_STATES, down(node="n2"))
-    second = lake.snapshot()
+    second = snapshot(lake).folder
     counts = [
         pl.read_parquet(tmp_path / moment / "observed/node_states/*/part.parquet").height
         for moment in (first, second)
@@ -254,7 +255,7 @@ def test_old_snapshots_go(tmp_path):
     lake = Lake(tmp_path)
     for n in range(SNAPSHOTS_KEPT + 3):
         lake.merge(observed.NODE_STATES, down(node=f"n{n}"))
-        last = lake.snapshot()
+        last = snapshot(lake).folder
     kept = sorted(int(path.name) for path in (tmp_path / ".snapshots").iterdir())
     assert kept == list(range(4, SNAPSHOTS_KEPT + 4))
     assert int(last.name) == kept[-1]
@@ -312,7 +313,7 @@ def test_the_oldest_snapshot_becomes_the_newest_with_the_files_of_its_moment(tmp
         lake.merge(samples.NODE_SAMPLES, rows(samples.NODE_SAMPLES, told))
         if n == 6:
             lake.drop(samples.NODE_SAMPLES, ["day=2026-03-02/hour=00"])
-        frozen = Lake(lake.root / lake.snapshot())
+        frozen = Lake(lake.root / snapshot(lake).folder)
         now, then = (one.partitions(samples.NODE_SAMPLES) for one in (lake, frozen))
         assert now.keys() == then.keys()
         assert all(now[label].samefile(path) for label, path in then.items())
