@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Literal
 
-import dataframely as dy
 import polars as pl
+
+from transforms.lean import without
+
+with without("sqlalchemy", "pydantic", "pydantic_core"):  # a tenth of a second for no table here
+    import dataframely as dy
 
 UTC = pl.Datetime("us", "UTC")
 

@@ -4,9 +4,10 @@ Compiled by numba on first use and kept on disk. `counters` and `rollups` say wh
 mean; their tests hold the exact twins, row by row in plain Python.
 """
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from transforms.compiled import numba
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

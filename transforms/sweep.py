@@ -6,9 +6,10 @@ numba on first use and kept on disk; `coalesce` says what the results mean, hold
 twins, and sweeps only where rows are many and unit ids are dense.
 """
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from transforms.compiled import numba
 
 Ints = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.generic]

@@ -5,10 +5,10 @@ each: half a billion nodes drawn, one after the other, and none of them kept. `a
 the exact twin.
 """
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from transforms.compiled import numba
 from transforms.reliability.draws import FIRST, GOLDEN, SECOND
 
 Floats = npt.NDArray[np.float64]

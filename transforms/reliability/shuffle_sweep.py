@@ -3,10 +3,10 @@
 Failures come in order of time; `since[f]` is the first one that lies near failure f.
 """
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from transforms.compiled import numba
 from transforms.reliability.draws import FIRST, GOLDEN, SECOND
 
 Ints = npt.NDArray[np.int64]

@@ -1,8 +1,9 @@
 """Values of scrapes brought to the units of their tables, column by column, and judged on the way."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from transforms.compiled import numba
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -7,11 +7,10 @@ double is one exact operation away (Clinger 1990). Any other number is noted for
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
-from numba import types
-from numba.core.typing import signature
+
+from transforms.compiled import numba
 
 Int = int | np.int64
 Bytes = npt.NDArray[np.uint8]
@@ -24,7 +23,9 @@ POWERS = np.array([10.0**n for n in range(23)])
 MARK = np.frombuffer(b"# scraped_at: ", np.uint8)
 NO_TIME = np.int64(-(2**63))
 DAY_US = 86_400_000_000
-compared: Any = types.ExternalFunction("memcmp", signature(types.int32, *(types.uintp,) * 3))
+compared: Any = numba.types.ExternalFunction(
+    "memcmp", numba.core.typing.signature(numba.types.int32, *(numba.types.uintp,) * 3)
+)
 """The C library's, which compares four times as fast as a loop of ours."""
 STAMPS_MS = (946_684_800_000, 4_102_444_800_000)  # 2000 to 2100
 

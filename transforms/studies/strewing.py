@@ -1,8 +1,9 @@
 """The loop of `scatter`: failures strewn by chance over cells, compiled by numba on first use."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from transforms.compiled import numba
 
 Reals = npt.NDArray[np.float64]
 
