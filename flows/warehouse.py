@@ -35,6 +35,8 @@ SANDBOX_MEMORY = "2GB"
 SANDBOX_SECONDS = 60.0
 SOUND = "SET disabled_optimizers = 'distinct_aggregate_rewrite'"
 """DuckDB 2.0's rewriting of count(DISTINCT) can lose a filter on a folder's column: more rows come."""
+SPREAD = "SET perfect_ht_threshold = 0"
+"""Groups of few small numbers, as hours are, would all have their quantiles found by one thread."""
 
 
 class WarehouseError(CallError):
@@ -161,12 +163,14 @@ def _settle(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
     connection.execute("SET parquet_metadata_cache = true")  # files are replaced, never changed
     connection.execute("SET async_threads = 0")  # a local file is read before it is handed over
     connection.execute(SOUND)
+    connection.execute(SPREAD)
 
 
 def _sandbox(lake: Lake) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"temp_directory": "", "max_temp_directory_size": "0B"})
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(SOUND)
+    connection.execute(SPREAD)
     _furnish(connection, lake, snapshot(lake), as_datasets=True)
     for setting in (
         "enable_external_access = false",

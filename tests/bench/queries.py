@@ -170,7 +170,7 @@ def ask_all(root: Path, repeats: int = 25) -> None:
 
         def ours(sql: str) -> Taken:
             wall, cpu = time.perf_counter(), time.process_time()
-            opened.execute(sql.format(**words)).to_arrow_table()
+            opened.sql(sql.format(**words)).to_arrow_table()
             return time.perf_counter() - wall, time.process_time() - cpu
 
         def theirs(sql: str) -> Taken:
@@ -186,10 +186,10 @@ def ask_all(root: Path, repeats: int = 25) -> None:
         )
         found |= medians(
             {
-                "from raw, ours, drawn": lambda: ours(FLEET_DRAWN),
-                "from raw, chdb, drawn": lambda: theirs(PEER_DRAWN),
-                "from raw, ours, exact": lambda: ours(FLEET_EXACT),
-                "from raw, chdb, exact": lambda: theirs(PEER_EXACT),
+                "from raw, ours, reservoir_quantile (approximate)": lambda: ours(FLEET_DRAWN),
+                "from raw, chdb, quantiles (approximate)": lambda: theirs(PEER_DRAWN),
+                "from raw, ours, quantile_disc (exact)": lambda: ours(FLEET_EXACT),
+                "from raw, chdb, quantilesExact (exact)": lambda: theirs(PEER_EXACT),
             },
             max(5, repeats // 3),
         )
