@@ -23,7 +23,7 @@ from ledger_frames import (
 
 from transforms.ledger.lines import REACH_DAYS, attempt_lines
 from transforms.ledger.nodes import shares
-from transforms.ledger.telemetry import idle_over_time
+from transforms.ledger.telemetry import idle_over_time, idle_pieces
 
 H = 3600
 GPU_HOUR_MS = H * 1000
@@ -119,6 +119,41 @@ def test_where_one_comes_back_as_another_dies_nobody_is_blamed_and_nothing_lost(
     assert hours_of(made["run_time"], "leaf", "incident") == {
         ("spare", ""): 12, ("repair_wait", ""): 20, ("ideal", ""): 8 * 24 - 32,
     }  # fmt: skip
+
+
+IN_HALLS = [node(name, hall=hall) for name, hall in zip(NODES, ("H1", "H2", "H1"), strict=True)]
+
+
+def test_idle_gpus_count_in_the_hall_where_they_stand():
+    """Three of n1 never work, two of n2 die at 04:00."""
+    made = story(spell("n1", 0, 8, 3), spell("n2", 0, 4, 0), spell("n2", 4, 8, 2), fleet=IN_HALLS)[
+        "gpu_time"
+    ].filter(run="r")
+    assert hours_of(made, "hall", "leaf") == {
+        ("H1", "spare"): 24, ("H2", "repair_wait"): 8,
+        ("H1", "ideal"): 16 * 8 - 24, ("H2", "ideal"): 8 * 8 - 8,
+    }  # fmt: skip
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(NODES), st.integers(0, 7), st.integers(0, 8)), max_size=12)
+)
+def test_each_hall_has_its_idle_gpus_and_sums_to_what_stands_there(told):
+    idle = {(name, hour): count for name, hour, count in told}
+    made = story(
+        *(spell(name, hour, hour + 1, count) for (name, hour), count in sorted(idle.items())),
+        fleet=IN_HALLS,
+    )["gpu_time"].filter(run="r")
+    want = {"H1": 0, "H2": 0}
+    for hour in range(8):
+        counts = {name: idle.get((name, hour), 0) for name in NODES}
+        if sum(counts.values()) < 24:  # else the log knows better
+            for row in IN_HALLS:
+                want[row["hall"]] += counts[row["node"]]
+    seen = hours_of(made.filter(pl.col("evidence").cast(pl.String) == "telemetry"), "hall")
+    assert seen == {hall: hours for hall, hours in want.items() if hours}
+    assert hours_of(made, "hall") == {"H1": 16 * 8, "H2": 8 * 8}
 
 
 def test_time_that_no_log_explains_is_drained_where_the_gpus_are_idle():
@@ -272,7 +307,8 @@ def test_idle_gpus_are_those_counted_by_hand(seed):
     rng = Random(seed)
     fleet, attempts, spells = drawn(rng)
     lines = attempt_lines(attempts, MONDAY + timedelta(days=3))
-    found = idle_over_time(lines, fleet, spells)
+    fleet = fleet.with_columns(place=pl.lit(0, pl.Int64))
+    found = idle_over_time(idle_pieces(lines, fleet, spells), lines)
     wanted = shares(lines)
     for line in lines.iter_rows(named=True):
         own = found.filter(line=line["line"])

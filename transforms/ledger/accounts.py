@@ -22,7 +22,13 @@ from transforms.ledger.owners import ELASTIC, NOBODY, START_UP, owners, recoveri
 from transforms.ledger.paces import Paces
 from transforms.ledger.startup import first_of_lines
 from transforms.ledger.struck import Strikes, missing
-from transforms.ledger.telemetry import dead_ranks, idle_apart, idle_over_time
+from transforms.ledger.telemetry import (
+    dead_ranks,
+    idle_apart,
+    idle_over_time,
+    idle_pieces,
+    resting_last,
+)
 from transforms.ledger.timeline import (
     DAY_MS,
     FOREVER,
@@ -94,7 +100,8 @@ def gpu_accounts(
     held, rest = share_nodes(fleet, lines, waiting, out, spells, since, until)
     # Where an attempt comes to hold or use more or fewer GPUs its slices are summed apart.
     used = on_attempts(gpu_use, lines)
-    seen = idle_over_time(lines, fleet, idle_spells)
+    resting = idle_pieces(lines, fleet, idle_spells)
+    seen = idle_over_time(resting, lines)
     turns = np.concatenate([pack(rows["line"], rows["began"]) for rows in (held, used, seen)])
     span = Span.of(lines, logs.steps, since, until)
     strikes = Strikes.of(incidents, blamed, lines, fleet)
@@ -110,7 +117,9 @@ def gpu_accounts(
     own = pl.concat([in_hand, waiting])
     named = lines.select("line", "cluster", "run", node=pl.col("nodes").list.first())
     # A node's time counts where the node is, also for a job whose records name no cluster.
-    physical = _held_by(own, held).join(place(named, fleet).drop("node"), on="line")
+    physical = _held_by(own, resting_last(held, resting)).join(
+        place(named, fleet).drop("node"), on="line"
+    )
     of_runs = own.join(named.drop("node"), on="line")
     return {
         "gpu_time": GPU_TIME.conform(
@@ -180,8 +189,7 @@ def _slow_apart(slices: pl.DataFrame) -> pl.DataFrame:
 def _held_by(own: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
     """Count on each slice the GPUs of the fleet that its line really held then, place by place.
 
-    A slice tells of some of its line's GPUs, numbered; of these each place has those it holds. Which
-    GPUs stood idle is not told apart: of a run in several halls the last one's are numbered last.
+    A slice tells of some of its line's GPUs, numbered; of these each place has those it holds.
     """
     turns = held.select("line", "began").unique(maintain_order=True).with_row_index("turn")
     slices = cut(own, pack(turns["line"], turns["began"]))

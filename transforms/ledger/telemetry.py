@@ -45,17 +45,19 @@ UNTOLD = {"unknown": "drain_idle", "not_measured": "not_measured"}
 
 
 @empty_from("idle_spells")
-def idle_over_time(
+def idle_pieces(
     lines: pl.DataFrame, fleet: pl.DataFrame, idle_spells: pl.DataFrame
 ) -> pl.DataFrame:
-    """GPUs that each line may be using from `began` on (use), and with those lost (most); sorted.
+    """Idle GPUs of each line on each node: line, place, began, ended (ms), idle, and of these `spare`.
 
-    The rest, from `most` on, has been idle as long as anybody saw; what lies between worked before.
-    Lines without an idle GPU are left out.
+    Spare is what has been idle as long as anybody saw. `fleet` tells the `place` of each node's
+    interval, a number; null where it does not have the node.
     """
     spells = _on_nodes(fleet, idle_spells)
     if spells.is_empty():
-        return pl.DataFrame(schema=dict.fromkeys(("line", "began", "use", "most"), pl.Int64))
+        return pl.DataFrame(
+            schema=dict.fromkeys(("line", "place", "began", "ended", "idle", "spare"), pl.Int64)
+        )
     held = lines.filter(pl.col("started").is_not_null()).select("line", "started", stopped="ended")
     spans = (
         place(shares(lines), fleet)
@@ -63,21 +65,72 @@ def idle_over_time(
         .join(held, on="line")
     )
     pieces = _with_spare(_under(spans, spells))
+    return pieces.select("line", "place", "began", "ended", "idle", "spare")
+
+
+@empty_from("pieces")
+def idle_over_time(pieces: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+    """GPUs that each line may be using from `began` on (use), and with those lost (most); sorted.
+
+    `pieces` is what `idle_pieces` gives: the GPUs from `most` on are spare, what lies between worked
+    before. Lines without an idle GPU are left out.
+    """
+    return (
+        _summed(pieces, "line")
+        .join(lines.select("line", "gpus"), on="line", how="left", maintain_order="left")
+        .select("line", "began", use=pl.col("gpus") - pl.col("idle"), most=pl.col("gpus") - pl.col("spare"))
+    )  # fmt: skip
+
+
+def _summed(pieces: pl.DataFrame, *by: str) -> pl.DataFrame:
+    """Idle and spare GPUs from `began` on, of all pieces of a line, or of each of its places; sorted."""
     changes = pl.concat(
         [
-            pieces.select("line", "began", "idle", "spare"),
-            pieces.select("line", -pl.col("idle"), -pl.col("spare"), began="ended"),
+            pieces.select(*by, "began", "idle", "spare"),
+            pieces.select(*by, -pl.col("idle"), -pl.col("spare"), began="ended"),
         ],
         how="diagonal",
     )
     return (
-        changes.group_by("line", "began")
+        changes.group_by(*by, "began")
         .agg(pl.col("idle", "spare").sum())
-        .sort("line", "began")
-        .with_columns(pl.col("idle", "spare").cum_sum().over("line"))
-        .join(lines.select("line", "gpus"), on="line", how="left", maintain_order="left")
-        .select("line", "began", use=pl.col("gpus") - pl.col("idle"), most=pl.col("gpus") - pl.col("spare"))
-    )  # fmt: skip
+        .sort(*by, "began")
+        .with_columns(pl.col("idle", "spare").cum_sum().over(by))
+    )
+
+
+def resting_last(held: pl.DataFrame, pieces: pl.DataFrame) -> pl.DataFrame:
+    """Number the GPUs that lines hold anew: at each place those at work first, then dead, then spare.
+
+    `held` is what `nodes.held_over_time` gives, and so is what is given back, but that a place may
+    have several stretches of its line's numbers. So each place has the idle GPUs that stand there.
+    """
+    if pieces.is_empty() or held.is_empty():
+        return held
+    rest = _summed(pieces.drop_nulls("place"), "line", "place")
+    is_told = pl.col("line").is_in(rest["line"].unique().implode())
+    told = held.filter(is_told)
+    turns = pl.concat([rows.select("line", "began") for rows in (told, rest)]).unique()
+    grid = turns.join(told.select("line", "place").unique(), on="line").sort("began")
+    for known in (told.select("line", "began", "place", "gpus"), rest):
+        grid = grid.join_asof(
+            known.sort("began"), on="began", by=["line", "place"], check_sortedness=False
+        )
+    idle = pl.min_horizontal(pl.col("idle").fill_null(0), "gpus")
+    spare = pl.min_horizontal(pl.col("spare").fill_null(0), idle)
+    grid = grid.drop_nulls("gpus")
+    parts = [
+        grid.select("line", "began", "place", gpus=size, part=pl.lit(part))
+        for part, size in enumerate((pl.col("gpus") - idle, idle - spare, spare))
+    ]
+    numbered = (
+        pl.concat(parts)
+        .sort("line", "began", "part", "place")
+        .with_columns(low=pl.col("gpus").cum_sum().over("line", "began") - pl.col("gpus"))
+    )
+    return pl.concat([held.filter(~is_told), numbered.select(held.columns)]).sort(
+        "line", "began", "low", "place"
+    )
 
 
 @empty_from("seen")
@@ -119,20 +172,24 @@ def _on_nodes(fleet: pl.DataFrame, idle_spells: pl.DataFrame) -> pl.DataFrame:
     installed = (
         fleet.join(numbers, on=ID)
         .select(
-            *("line", "gpus", instant_ms("valid_from").alias("began")),
+            *("line", "gpus", "place", instant_ms("valid_from").alias("began")),
             ended=instant_ms("valid_to").fill_null(FOREVER),
         )
         .sort("line", "began")
     )
     row = pl.Series(latest_before(installed, spells["line"], spells["began"]), dtype=pl.Int64)
     known = row.set(row < 0, None)
-    told_of = pl.DataFrame([installed[name].gather(known) for name in ("gpus", "ended")])
+    told_of = pl.DataFrame([installed[name].gather(known) for name in ("gpus", "ended", "place")])
     is_there = told_of["ended"] > spells["began"]
     has = pl.max_horizontal(
         pl.col("gpus"), told_of["gpus"].set(~is_there.fill_null(False), None).alias("installed")
     ).cast(pl.Int64)
     return spells.select(
-        *BOUNDS, *ID, working=has - pl.col("idle"), is_watched=pl.col("watched") >= has
+        *BOUNDS,
+        *ID,
+        told_of["place"],
+        working=has - pl.col("idle"),
+        is_watched=pl.col("watched") >= has,
     )
 
 
@@ -150,7 +207,7 @@ def _under(spans: pl.DataFrame, spells: pl.DataFrame) -> pl.DataFrame:
     row, nth = ranges(np.maximum(last - first, 0))
     found = spans[row].hstack(spells[first[row] + nth].drop("line", *ID))
     return found.select(
-        *("line", "node_line"),
+        *("line", "node_line", "place"),
         pl.max_horizontal("began", "started").alias("began"),
         pl.min_horizontal("ended", "stopped").alias("ended"),
         (pl.col("wants") - pl.col("working")).clip(0).alias("idle"),
