@@ -18,7 +18,7 @@ from transforms.contract import Table
 def put_files(connection: Any, table: Table, frozen: Lake, looks: Mapping[str, Look]) -> None:
     """A view over the table's files, by their paths from the root of the lake that was frozen."""
     if not looks:
-        _put_empty(connection, table)
+        put_empty(connection, table)
         return
     folder = f"{'/'.join(frozen.root.parts[-2:])}/{table.room}/{table.name}"
     select = parquet_views.statement(
@@ -33,7 +33,7 @@ def put_datasets(connection: Any, table: Table, frozen: Lake, looks: Mapping[str
     import pyarrow.dataset as ds  # brings pandas along, where there is one: only a sandbox waits
 
     if not looks:
-        _put_empty(connection, table)
+        put_empty(connection, table)
         return
     sources = {}
     for number, (fields, labels) in enumerate(parquet_views.by_shape(looks).items()):
@@ -46,7 +46,7 @@ def put_datasets(connection: Any, table: Table, frozen: Lake, looks: Mapping[str
     _comment(connection, table, "VIEW", parquet_views.folder_columns(table))
 
 
-def _put_empty(connection: Any, table: Table) -> None:
+def put_empty(connection: Any, table: Table) -> None:
     """A table never written still answers, with no rows."""
     put_native(connection, table.name, table.empty())
     folders = parquet_views.folder_columns(table)
@@ -57,9 +57,14 @@ def _put_empty(connection: Any, table: Table) -> None:
 
 def _types(connection: Any, table: Table) -> dict[str, str]:
     connection.register("_empty", _loose(table.empty()).to_arrow())
-    described = connection.execute("DESCRIBE FROM _empty").fetchall()
+    types = described(connection, "_empty")
     connection.unregister("_empty")
-    return {row[0]: row[1] for row in described}
+    return types
+
+
+def described(connection: Any, name: str) -> dict[str, str]:
+    """Column name to type, in order, of what answers to the name."""
+    return {row[0]: row[1] for row in connection.execute(f"DESCRIBE FROM {name}").fetchall()}
 
 
 def _comment(connection: Any, table: Table, kind: str, folders: Mapping[str, str]) -> None:
@@ -73,7 +78,7 @@ def _comment(connection: Any, table: Table, kind: str, folders: Mapping[str, str
 def put_native(connection: Any, name: str, frame: pl.DataFrame) -> None:
     """Make a table of DuckDB's own."""
     connection.register("_frame", _loose(frame).to_arrow())
-    connection.execute(f"CREATE TABLE {name} AS FROM _frame")
+    connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM _frame")
     connection.unregister("_frame")
 
 

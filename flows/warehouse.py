@@ -9,7 +9,7 @@
 one moment of every table whatever is being written, and the folder can be moved.
 """
 
-import hashlib
+import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,28 +19,20 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from flows import mfu_settings, settings, tables_in_sql
+from flows import furnishing
 from flows.atomic import publish
-from flows.errors import CallError
+from flows.furnishing import WarehouseError as WarehouseError
 from flows.lake import Lake
-from flows.looks import look
 from flows.parquet_views import quoted
-from flows.share import header, sql_files
-from flows.snapshots import Snapshot, snapshot
-from transforms import tables
-from transforms.reasons import REASONS_VERSION
+from flows.share import sql_files
+from flows.snapshots import snapshot
 
-STORAGE = "v1.0.0"  # older DuckDB clients open it
 SANDBOX_MEMORY = "2GB"
 SANDBOX_SECONDS = 60.0
 SOUND = "SET disabled_optimizers = 'distinct_aggregate_rewrite'"
 """DuckDB 2.0's rewriting of count(DISTINCT) can lose a filter on a folder's column: more rows come."""
 SPREAD = "SET perfect_ht_threshold = 0"
 """Groups of few small numbers, as hours are, would all have their quantiles found by one thread."""
-
-
-class WarehouseError(CallError):
-    """A statement or a SQL file cannot be run; the message is one line."""
 
 
 def refresh(root: Path) -> Path:
@@ -50,15 +42,10 @@ def refresh(root: Path) -> Path:
         frozen = snapshot(lake)
 
         def build(draft: Path) -> None:
-            draft.unlink()
-            with duckdb.connect() as connection:
+            shutil.copyfile(furnishing.blank(lake.state("blank")), draft)
+            with furnishing.attached(draft) as connection:
                 _settle(connection, root)
-                connection.execute(
-                    f"ATTACH {quoted(str(draft))} AS w (STORAGE_VERSION '{STORAGE}')"
-                )
-                connection.execute("USE w")
-                _furnish(connection, lake, frozen, as_datasets=False)
-                connection.execute("CHECKPOINT w")
+                furnishing.fill(connection, lake, frozen)
 
         publish(lake.warehouse, lake.staging, build)
     return lake.warehouse
@@ -171,7 +158,7 @@ def _sandbox(lake: Lake) -> duckdb.DuckDBPyConnection:
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(SOUND)
     connection.execute(SPREAD)
-    _furnish(connection, lake, snapshot(lake), as_datasets=True)
+    furnishing.furnish(connection, lake, snapshot(lake))
     for setting in (
         "enable_external_access = false",
         "python_enable_replacements = false",
@@ -183,71 +170,6 @@ def _sandbox(lake: Lake) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _furnish(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, frozen: Snapshot, as_datasets: bool
-) -> None:
-    """Put tables, settings, macros and views in place, with their comments."""
-    from transforms.poisson import poisson_limits  # a query need not wait for scipy
-
-    looks = look(lake, tables.ALL, frozen)
-    connection.begin()  # three hundred comments in one go
-    for table in tables.ALL:
-        if as_datasets:
-            tables_in_sql.put_datasets(connection, table, frozen.lake, looks[table])
-        else:
-            tables_in_sql.put_files(connection, table, frozen.lake, looks[table])
-    connection.commit()
-    said = settings.load(lake.root)
-    tables_in_sql.put_native(connection, "poisson_limits", poisson_limits())
-    tables_in_sql.put_native(connection, "prices", settings.price_rows(said))
-    tables_in_sql.put_native(connection, "calendar", settings.calendar_rows(said))
-    tables_in_sql.put_native(connection, "models", mfu_settings.model_rows(said.models))
-    tables_in_sql.put_native(connection, "peaks", mfu_settings.peak_rows(said.peaks))
-    facts = {"snapshot": frozen.folder.as_posix(), "made_from": _ingredients(lake)}
-    facts["reasons_version"] = REASONS_VERSION
-    tables_in_sql.put_native(connection, "settings", settings.rows(said, facts))
-    define_macros(connection)
-    connection.begin()
-    for path in sql_files("views"):
-        _execute(connection, f"CREATE VIEW {path.stem} AS\n{path.read_text()}", path)
-        about = quoted(header(path))
-        connection.execute(f"COMMENT ON VIEW {path.stem} IS {about}")
-    connection.commit()
-
-
-def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
-    """Macros may use each other: those that find theirs missing wait for the next round."""
-    waiting = sql_files("macros")
-    while waiting:
-        failed: list[Path] = []
-        for path in waiting:
-            try:
-                connection.execute(path.read_text())
-            except duckdb.CatalogException:
-                failed.append(path)
-        if len(failed) == len(waiting):
-            _execute(connection, failed[0].read_text(), failed[0])
-        waiting = failed
-
-
-def _execute(connection: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
-    try:
-        connection.execute(sql)
-    except duckdb.Error as error:
-        raise WarehouseError(f"{path}: {' '.join(str(error).split())}") from error
-
-
-def _ingredients(lake: Lake) -> str:
-    """A hash of all that the warehouse is made from beside the rows: SQL, dictionary, settings."""
-    digest = hashlib.sha256(STORAGE.encode())
-    for path in [*sql_files("macros"), *sql_files("views"), lake.root / settings.FILE]:
-        if path.is_file():
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    for table in tables.ALL:
-        digest.update(repr((table.name, table.grain, table.meanings, table.dtypes)).encode())
-    return digest.hexdigest()
-
-
 def _is_current(lake: Lake) -> bool:
     if not lake.warehouse.is_file():
         return False
@@ -256,7 +178,10 @@ def _is_current(lake: Lake) -> bool:
             found = dict(connection.execute("SELECT name, value FROM settings").fetchall())
     except duckdb.Error:
         return False
-    return found.get("made_from") == _ingredients(lake) and (lake.root / found["snapshot"]).is_dir()
+    return (
+        found.get("made_from") == furnishing.ingredients(lake)
+        and (lake.root / found["snapshot"]).is_dir()
+    )
 
 
 def _plain(answer: Any) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from flows.warehouse import define_macros
+from flows.furnishing import define_macros
 from transforms import tables
 from transforms.flaps import link_flaps
 from transforms.poisson import poisson_limits

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from flows.warehouse import define_macros
+from flows.furnishing import define_macros
 from transforms import mtbf, tables
 from transforms.poisson import count_limits, poisson_limits
 from transforms.repair_times import repair_times

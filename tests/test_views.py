@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from flows import mfu_settings, settings
-from flows.warehouse import define_macros
+from flows.furnishing import define_macros
 from transforms import tables
 from transforms.poisson import poisson_limits
 

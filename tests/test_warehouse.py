@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 from lakes import NOW, at, rows, take, write
 
-from flows import share, warehouse
+from flows import furnishing, share, warehouse
+from flows.atomic import publish
 from flows.lake import Lake
 from flows.parquet_views import folder_columns
 from flows.warehouse import WarehouseError
@@ -212,6 +213,40 @@ def test_a_sandbox_answers_as_the_warehouse_does(root):
     for name in ["kernel_events", "steps", "nodes", "data_quality", "prices", "poisson_limits"]:
         sql = f"SELECT * FROM {name} ORDER BY ALL"
         assert warehouse.query(root, sql, is_sandbox=True).equals(warehouse.query(root, sql)), name
+
+
+SAID = (
+    "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() "
+    "WHERE database_name = current_database() AND NOT internal ORDER BY ALL"
+)
+
+
+def test_a_copy_of_the_blank_database_is_what_is_made_from_nothing(root):
+    copied = warehouse.query(root, SAID)
+    assert copied.height > 1000
+    assert warehouse.query(root, SAID, is_sandbox=True).equals(copied)
+
+
+def test_the_blank_database_is_made_where_it_may_be(tmp_path, monkeypatch):
+    (tmp_path / "furnishing.py").touch()
+    (tmp_path / "__pycache__").touch()  # a file: no folder can be made here
+    monkeypatch.setattr(furnishing, "__file__", str(tmp_path / "furnishing.py"))
+    made = furnishing.blank(tmp_path / "spare")
+    assert made.parent == tmp_path / "spare"
+    assert furnishing.blank(tmp_path / "spare") == made
+    (tmp_path / "other.py").write_text("# other code")
+    assert furnishing.blank(tmp_path / "spare") != made
+
+
+def test_files_of_other_types_than_promised_are_still_answered_through_the_views(root):
+    for path in Lake(root).partitions(observed.KERNEL_EVENTS).values():
+        frame = pl.read_parquet(path).with_columns(pl.col("line_no").cast(pl.Int64))
+        publish(path, Lake(root).staging, frame.write_parquet)
+    warehouse.refresh(root)
+    told = warehouse.query(root, "SELECT line_no FROM kernel_events")
+    assert told.dtypes == [pl.Int64] and told.height
+    for view in warehouse.sql_files("views"):
+        warehouse.query(root, f"SELECT * FROM {view.stem} LIMIT 1")
 
 
 def test_a_sandbox_stops_what_takes_too_long(root):
