@@ -26,6 +26,7 @@ from flows.errors import CallError, DataError
 from flows.lake import Lake
 from flows.reading import Options, Taken, recalled, take
 from flows.spooling import Spool
+from flows.undated import lay_by_day
 from transforms.contract import Table
 from transforms.sources.base import Source, as_they_are
 from transforms.tables import BY_NAME, observed
@@ -55,6 +56,7 @@ class Again:
 
     @cached_property
     def arrivals(self) -> pl.DataFrame:
+        lay_by_day(self.lake)
         return self.lake.read(observed.ARRIVALS)
 
     def landed_as(self, source: str) -> Iterator[holding.Held]:

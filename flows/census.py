@@ -55,11 +55,20 @@ class Census:
         last = bisect_left(labels, _first(table, until)) if until else len(labels)
         return {label: held[label] for label in labels[first:last]}
 
-    def renew(self, tables: Iterable[Table]) -> None:
-        """Look again at the files of these tables when they are next asked for."""
+    def renew(
+        self, tables: Iterable[Table], since: datetime | None = None, until: datetime | None = None
+    ) -> None:
+        """Have the files of these tables that begin in [since, until) looked at again."""
         for table in tables:
-            self._held.pop(table.name, None)
             self.told.pop(table.name, None)
+            held = self._held.pop(table.name, None)
+            if held is None or table.day is None or since is None or until is None:
+                continue
+            first, last = _first(table, since), _first(table, until)
+            others = {x: stamp for x, stamp in held.items() if not first <= x < last}
+            renewed = sorted((others | self.lake.stamps(table, since, until)).items())
+            self._held[table.name] = dict(renewed)
+            self._labels[table.name] = [label for label, _ in renewed]
 
 
 def _first(table: Table, at: datetime) -> str:

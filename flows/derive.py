@@ -208,7 +208,7 @@ def make(lake: Lake, stretch: Stretch, census: Census | None = None) -> bool:
         rests_on = None
     for table in recipe.makes:
         lake.replace(table, answer[table.name], window.since, window.until)
-    census.renew(recipe.makes)
+    census.renew(recipe.makes, window.since, window.until)
     about = {"made_from": made_from, "made": _made(census, stretch), "horizon": rests_on}
     lake.remember(f"derive/{stretch.name}.json", about)
     return True

@@ -7,11 +7,13 @@ from datetime import datetime
 import polars as pl
 
 from flows import known
+from flows.arrived import holding
 from flows.atomic import sweep
 from flows.lake import Lake
 from flows.landing import ARCHIVE
 from flows.reading import Taken
 from flows.spooling import settled
+from flows.undated import lay_by_day
 from transforms.tables import BY_NAME, observed
 
 FileAway = Callable[[Lake, list[Taken], datetime], dict[str, int]]
@@ -54,6 +56,7 @@ def report(
     first_seen: Mapping[str, datetime] | None = None,
 ) -> None:
     """Write what was refused and set aside of these files, and last of all that they arrived."""
+    lay_by_day(lake)
     seen = first_seen or {}
     hashes = [one.held.digest for one in taken]
     ours = pl.col("sha256").is_in(hashes)
@@ -64,11 +67,12 @@ def report(
             if (told := getattr(one.parsed, part)).height
         ]
         rows = pl.concat([table.empty(), *(n.select(table.dtypes.names()) for n in notes)])
-        gained[table.name] += lake.merge(table, rows, ours, also=[""])
+        gained[table.name] += lake.merge(table, rows, ours, also=holding(lake, table, hashes))
     arrived = [one for one in taken if not one.is_whole_refused]
     told = [_arrival(one, seen.get(one.held.digest, now)) for one in arrived]
     rows = pl.DataFrame(told, schema=observed.ARRIVALS.dtypes)
-    gained["arrivals"] += lake.merge(observed.ARRIVALS, rows, ours)
+    also = holding(lake, observed.ARRIVALS, hashes)
+    gained["arrivals"] += lake.merge(observed.ARRIVALS, rows, ours, also)
 
 
 def keeps_bytes(source: str) -> bool:

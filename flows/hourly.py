@@ -49,14 +49,13 @@ def make(lake: Lake, stretch: "Stretch", code: str, census: Census) -> bool:
         is_new = True
         if after := _bring_up(lake, stretch, note, day, some, there, frozen):
             made, there = True, after
+            census.renew(recipe.makes, day, day + DAY)
         note["days"][f"{day:%Y-%m-%d}"] = _settled(some, there, day, frozen)
         if after:
             lake.remember(name, note)
             is_new = False
     if is_new:
         lake.remember(name, note)
-    if made:
-        census.renew(recipe.makes)
     return made
 
 

@@ -48,3 +48,8 @@ def of_stream(stream: Readable, is_bulk: bool, block: int = 1 << 20) -> str:
 
 def is_of_bulk(digest: str) -> bool:
     return digest.startswith(XXH3)
+
+
+def short(digest: str) -> int:
+    """64 bits by which a digest can be looked up among many; few others share them."""
+    return xxhash.xxh3_64_intdigest(digest.encode())

@@ -12,9 +12,8 @@ from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 
-import polars as pl
-
 from flows import bulk, filing, identity, known, landing, packing, reports, trees
+from flows.arrived import Arrived
 from flows.buffers import Buffers
 from flows.errors import RefusedError, TornError
 from flows.holding import Held, hold, hold_bytes, hold_in, hold_member
@@ -26,7 +25,6 @@ from flows.reading import Options, Taken, origin_of, own_time, recalled, refused
 from flows.reports import FileReport, IngestReport
 from flows.settings import Settings
 from transforms.sources.base import Parsed
-from transforms.tables import observed
 
 BATCH_BYTES = 64 * 1024**2
 ROWS_BYTES = 192 * 1024**2  # of samples that are written in one go
@@ -48,13 +46,8 @@ class Intake:
     ) -> None:
         self._lake, self._options, self._said, self._now = lake, options, said, now
         self._file_away = file_away
-        arrivals = lake.read(observed.ARRIVALS, columns=["sha256", "source", "bytes", "told"])
-        self._arrived = dict(zip(arrivals["sha256"], arrivals["told"], strict=True))
-        bulk = [name for name in arrivals["source"].unique() if known.is_bulk(name)]
-        is_old = pl.col("source").is_in(bulk) & ~pl.col("sha256").str.starts_with(identity.XXH3)
-        self._old_sizes = set(arrivals.filter(is_old)["bytes"])
-        here = arrivals.clear() if options.is_again else arrivals
-        self._known = dict(zip(here["sha256"], here["source"], strict=True))
+        self._arrived = Arrived(lake)
+        self._known: dict[str, str] = {}
         self._staging = None if options.is_dry_run else lake.staging
         self._taken: list[Taken] = []
         self._weight = 0
@@ -111,13 +104,15 @@ class Intake:
         """Known as the lake knows it already, where samples were once known by SHA-256."""
         if not held.digest:
             held = held.identified(known.is_bulk(source))
-        if held.size in self._old_sizes and identity.is_of_bulk(held.digest):
+        if held.size in self._arrived.old_sizes and identity.is_of_bulk(held.digest):
             old = held.identified(is_bulk=False)
-            return old if old.digest in self._arrived else held
+            return old if self._arrived.get(old.digest) else held
         return held
 
     def _is_new(self, held: Held) -> bool:
         known = self._known.get(held.digest)
+        if known is None and not self._options.is_again:
+            known = (self._arrived.get(held.digest) or {}).get("source")
         if known is not None:
             self._files.append(FileReport(held.name, known, "already here"))
             self._buffers.give_back(held.data)
@@ -136,7 +131,7 @@ class Intake:
             self._line_up(held, source)
             return
         if options.is_again:
-            options = recalled({"told": self._arrived.get(held.digest)}, options)
+            options = recalled(self._arrived.get(held.digest) or {"told": None}, options)
         one = take(held, reader, options, self._said, self._staging)
         self._files.append(reports.of_file(one))
         self._keep(one)

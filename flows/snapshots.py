@@ -15,6 +15,7 @@ from flows.atomic import draft_folder, flush, link
 from flows.census import Census, Stamp, Stamps
 from flows.lake import PART, Lake
 from flows.partitions import file_of
+from flows.undated import lay_by_day
 from transforms import tables
 from transforms.contract import Table
 
@@ -47,6 +48,7 @@ def snapshot(lake: Lake) -> Snapshot:
     it becomes the new one, since few of thousands of files and folders have changed in between.
     """
     with lake.lock("snapshot"):
+        lay_by_day(lake)
         now = _now(lake)
         kept = lake.root / FOLDER
         numbers = sorted(int(p.name) for p in kept.glob("*") if p.name.isdecimal())

@@ -9,6 +9,7 @@ import os
 import tarfile
 import zipfile
 from collections.abc import Callable
+from datetime import timedelta
 
 import polars as pl
 import pytest
@@ -150,7 +151,7 @@ def test_an_archive_whose_reading_was_cut_short_is_completed(tmp_path):
     take(tmp_path / "lake", path)
     arrivals = Lake(tmp_path / "lake").read(observed.ARRIVALS)
     struck = arrivals.filter(pl.col("file") == "logs.tgz!kern.log")
-    Lake(tmp_path / "lake").replace(observed.ARRIVALS, struck, NOW, NOW)
+    Lake(tmp_path / "lake").replace(observed.ARRIVALS, struck, NOW, NOW + timedelta(days=1))
     again = take(tmp_path / "lake", path)
     assert statuses(again)["logs.tgz!kern.log"] == "already here"
     assert statuses(again)["logs.tgz!sacct.psv"] == "read"

@@ -3,6 +3,7 @@
 import gzip
 import itertools
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 import zstandard
@@ -293,7 +294,7 @@ def test_a_file_whose_rows_were_written_but_not_its_arrival_is_taken_again(root,
     take(root, inbox)
     whole = bytes_of(root, *ROOMS)
     arrivals = Lake(root).read(observed.ARRIVALS)
-    Lake(root).replace(observed.ARRIVALS, arrivals.clear(), NOW, NOW)
+    Lake(root).replace(observed.ARRIVALS, arrivals.clear(), NOW, NOW + timedelta(days=1))
     report = take(root, inbox)
     assert {file.status for file in report.files} == {"read"}
     assert bytes_of(root, *ROOMS) == whole

@@ -413,10 +413,10 @@ RUN_MARKS = _observed(
     "began",
     prefers=("ended",),
 )
-ARRIVALS = _observed(Arrivals, "arrivals", "ingested file", None)
-REJECTS = _observed(Rejects, "rejects", "input that was refused", None)
+ARRIVALS = _observed(Arrivals, "arrivals", "ingested file", "first_seen")
+REJECTS = _observed(Rejects, "rejects", "input that was refused", "first_seen")
 UNKNOWN_METRICS = _observed(
-    UnknownMetrics, "unknown_metrics", "arrival and metric name that was set aside", None
+    UnknownMetrics, "unknown_metrics", "arrival and metric name that was set aside", "first_seen"
 )
 
 EVENTS = (
