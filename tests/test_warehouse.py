@@ -244,7 +244,8 @@ def test_files_of_other_types_than_promised_are_still_answered_through_the_views
         publish(path, Lake(root).staging, frame.write_parquet)
     warehouse.refresh(root)
     told = warehouse.query(root, "SELECT line_no FROM kernel_events")
-    assert told.dtypes == [pl.Int64] and told.height
+    assert told.dtypes == [pl.Int64]
+    assert told.height
     for view in warehouse.sql_files("views"):
         warehouse.query(root, f"SELECT * FROM {view.stem} LIMIT 1")
 

@@ -1,6 +1,6 @@
 """Scrapes of a fleet to a lake that can be asked, beside what else could be used: `make bench`.
 
-    python tests/bench/telemetry.py [nodes] [scrapes] [runs]     64, 240 and 3
+    python tests/bench/telemetry.py [nodes] [scrapes] [runs] [times]     64, 240, 3 and 4
 
 One hour of nodes of eight GPUs, 24 metrics each 15 s, as dcgm-exporter prints them. Every tool
 gets the same bytes, each in a process of its own below this one, from files that were just written
@@ -11,6 +11,8 @@ them by a digest, reading, checking, sorting, encoding, flushing to the disk, ar
 "all" counts the whole process from its first import to its exit. "beyond the start" is what more
 files take than one does: without imports, loading of compiled loops and the warehouse of an empty
 lake, as a service has it that runs on. A peer server's own start is left out as well.
+Then the same nodes are read for `times` as long, and for `times` times that, to see that memory and
+cost per sample do not grow with the input; 1 leaves this out. Of 64 nodes that is 10 GB of text.
 Bytes per sample are of the data files: ours as Parquet, VictoriaMetrics' after a forced merge,
 whose time is not counted, Prometheus' block with its index. The samples of one node in a process
 are told to prometheus_client, ten scrapes of them, and of eight nodes to Prometheus: per sample it
@@ -29,12 +31,15 @@ import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
 import scrapes
 
 PORT = 28_428
+INSTALLED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""What an installed program has: its modules are compiled once, not at each start."""
 EPOCH_MS = int(scrapes.BEGAN.timestamp() * 1000)
 OURS = """
 import sys
@@ -116,7 +121,7 @@ def timed(command: list[str], output: Path | None = None) -> Cost:
     """One process and its children: what they took, and what they left in `output`."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     reads, writes = os.pipe()
-    process = subprocess.Popen([*command], stdout=subprocess.DEVNULL, stderr=writes)
+    process = subprocess.Popen([*command], stdout=subprocess.DEVNULL, stderr=writes, env=INSTALLED)
     os.close(writes)
     said = b"".join(iter(lambda: os.read(reads, 65_536), b""))
     os.close(reads)
@@ -241,7 +246,38 @@ def median(run: Callable[[Path], Cost], runs: int, folder: Path) -> Cost:
     )
 
 
-def main(nodes: int = 64, count: int = 240, runs: int = 3) -> None:
+def grown(plain: Path, folder: Path, nodes: int, count: int, times: int) -> list[tuple[int, Cost]]:
+    """What `times` and `times` squared the input take: later stretches of the same nodes."""
+    more = folder / "more"
+    more.mkdir()
+    for path in plain.iterdir():
+        os.link(path, more / f"000-{path.name}")
+    told = []
+    for whole in (times, times * times):
+        for hour in range(1 if whole == times else times, whole):
+            since = scrapes.BEGAN + timedelta(seconds=scrapes.STEP_S * count * hour)
+            for node in range(nodes):
+                text = scrapes.capture(node, count, hour, since)
+                (more / f"{hour:03}-node-{node:04}.prom").write_bytes(text)
+        told.append((whole, median(lambda out: ours(more, out), 1, folder)))
+    shutil.rmtree(more)
+    return told
+
+
+def show_growth(first: Cost, told: list[tuple[int, Cost]], samples: int) -> None:
+    print(
+        f"\n{'input':>6} {'M samples':>10} {'CPU-s':>8} {'ns/sample':>10} {'of 1x':>6} {'peak MiB':>9}"
+    )
+    for times, cost in [(1, first), *told]:
+        each = cost.seconds / samples / times
+        share = each * samples / first.seconds
+        print(
+            f"{times:5}x {samples * times / 1e6:10.1f} {cost.seconds:8.2f} {each * 1e9:10.0f} "
+            f"{share:6.2f} {cost.peak:9.0f}"
+        )
+
+
+def main(nodes: int = 64, count: int = 240, runs: int = 3, times: int = 4) -> None:
     folder = Path(tempfile.mkdtemp(prefix="faultledger-telemetry-"))
     whole = nodes * count * scrapes.SAMPLES
     part = min(nodes, PROMETHEUS_NODES) * count * scrapes.SAMPLES
@@ -285,6 +321,9 @@ def main(nodes: int = 64, count: int = 240, runs: int = 3) -> None:
                 (f"{name}, regular expressions to long Parquet", whole, median(run, 1, folder))
             )
         show(rows)
+        if times > 1:
+            shutil.rmtree(packed)
+            show_growth(text, grown(plain, folder, nodes, count, times), whole)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -308,4 +347,4 @@ def show(rows: list[tuple[str, int, Cost]]) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:4]))
+    main(*map(int, sys.argv[1:5]))
