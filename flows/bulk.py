@@ -23,8 +23,12 @@ from transforms.sources import BY_NAME as SOURCES
 from transforms.sources.base import Bulk, BulkReader, Origin, Source, Text
 from transforms.tables import BY_NAME as TABLES
 
-TOGETHER = 128 * 1024**2
-"""Bytes of text that are read in one go. A file that is read in pieces by itself is not among it."""
+TOGETHER = 64 * 1024**2
+"""Bytes of text that are read in one go. A file that is read in pieces by itself is not among it.
+
+With more, what was just read has left the processor's memory when its values are parsed; with
+less, what each batch costs whatever is in it counts.
+"""
 LARGE, LARGE_PACKED = 4 * 1024**2, 128 * 1024
 """Bytes of files so large that few are read in one go, as text and packed."""
 HEAD = 256 * 1024
