@@ -83,8 +83,9 @@ def _forget(path: Path) -> None:
             old.unlink(missing_ok=True)
 
 
-def fill(connection: duckdb.DuckDBPyConnection, lake: Lake, frozen: Snapshot) -> None:
-    """Put a lake's tables and settings into a copy of the blank database."""
+def fill(connection: duckdb.DuckDBPyConnection, lake: Lake, frozen: Snapshot, stage: Path) -> None:
+    """Put a lake's tables and settings into a copy of the blank database, which looks for files in
+    the empty folder `stage`."""
     looks = look(lake, tables.ALL, frozen)
     is_as_promised = True
     connection.begin()
@@ -92,7 +93,7 @@ def fill(connection: duckdb.DuckDBPyConnection, lake: Lake, frozen: Snapshot) ->
         if looks[table]:
             promised = tables_in_sql.described(connection, table.name)
             connection.execute(f"DROP TABLE {table.name}")
-            tables_in_sql.put_files(connection, table, frozen.lake, looks[table])
+            tables_in_sql.put_files(connection, table, frozen.lake, looks[table], stage)
             is_as_promised &= tables_in_sql.described(connection, table.name) == promised
     if not is_as_promised:  # views remember the types that they were made over
         _put_views(connection)

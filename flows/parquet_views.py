@@ -8,7 +8,8 @@ Tables whose folders say more than their columns have more columns in the wareho
 samples the `hour` of the day. A query that names them opens those files alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -18,6 +19,7 @@ from transforms.contract import Table
 
 MOST_SHAPES = 8
 """Beyond, opening every file costs less than planning so many scans."""
+MONTH, DAY = len("day=2026-03"), len("day=2026-03-02")
 FOLDER_MEANINGS = {
     "day": "UTC day of the files: a query that names it opens no others",
     "hour": "UTC hour of the day of the files, 0 to 23: a query that names it opens no others",
@@ -29,6 +31,49 @@ def folder_columns(table: Table) -> dict[str, str]:
     if partition(table) == "hour":
         return {"day": "DATE", "hour": "TINYINT"}
     return {"day": "DATE"} if table.day == "hour_at" else {}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Files of a table that are read in one go.
+
+    patterns  globs of all of them and of no others, from the table's folder; each with the label
+              of one file that it finds
+    fields    what they have; None where that differs
+    """
+
+    patterns: Mapping[str, str]
+    fields: Fields | None
+
+
+def parts(globs: tuple[str, str], looks: Mapping[str, Look]) -> list[Part]:
+    """How the files of a table are read; `globs` are the lake's of the table."""
+    groups = by_shape(looks)
+    if len(groups) > MOST_SHAPES:
+        return [Part({globs[0]: label}, None) for (label, *_) in groups.values()]
+    if len(groups) == 1:
+        return [Part({globs[0]: next(iter(looks))}, fields) for fields in groups]
+    return [
+        Part(_patterns(globs, labels, looks.keys() - set(labels)), fields)
+        for fields, labels in groups.items()
+    ]
+
+
+def _patterns(
+    globs: tuple[str, str], labels: Iterable[str], others: Collection[str]
+) -> dict[str, str]:
+    """Whole months and whole days by one glob each, so that thousands of files are not named."""
+    mixed = {label[:size] for label in others for size in (MONTH, DAY)}
+    found: dict[str, str] = {}
+    for label in labels:
+        if label[:MONTH] not in mixed:
+            pattern = f"{label[:MONTH]}-{globs[0]}"
+        elif label[:DAY] not in mixed:
+            pattern = f"{label[:DAY]}{globs[0][1:]}"
+        else:
+            pattern = file_of(label, globs[1])
+        found.setdefault(pattern, label)
+    return found
 
 
 def statement(
@@ -45,20 +90,17 @@ def statement(
     looks    what each file, by its label, says of itself
     types    the SQL type of each of the table's columns
     """
-    pattern, part = f"{folder}/{globs[0]}", globs[1]
-    groups = by_shape(looks)
-    if len(groups) > MOST_SHAPES:
-        there = {field for fields in groups for field in fields}
-        kinds = {name: "mixed" for name, _ in there}
-        return _select(table, _read(table, quoted(pattern), True), kinds, types)
-    if len(groups) == 1:
-        (fields,) = groups
-        return _select(table, _read(table, quoted(pattern), False), dict(fields), types)
-    parts = []
-    for fields, labels in groups.items():
-        files = ", ".join(quoted(f"{folder}/{file_of(label, part)}") for label in labels)
-        parts.append(_select(table, _read(table, f"[{files}]", False), dict(fields), types))
-    return "\nUNION ALL\n".join(parts)
+    cut = parts(globs, looks)
+    if cut[0].fields is None:
+        kinds = {name: "mixed" for seen in looks.values() for name, _ in seen.fields}
+        source = _read(table, quoted(f"{folder}/{globs[0]}"), True)
+        return _select(table, source, kinds, types)
+    selects = []
+    for part in cut:
+        files = [quoted(f"{folder}/{pattern}") for pattern in part.patterns]
+        source = _read(table, f"[{', '.join(files)}]" if len(files) > 1 else files[0], False)
+        selects.append(_select(table, source, dict(part.fields or ()), types))
+    return "\nUNION ALL\n".join(selects)
 
 
 def by_shape(looks: Mapping[str, Look]) -> dict[Fields, list[str]]:

@@ -4,23 +4,37 @@
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from flows import parquet_views
+from flows.atomic import link
 from flows.lake import Lake
 from flows.looks import Look
 from flows.parquet_views import quoted
+from flows.partitions import file_of
 from transforms.contract import Table
 
 
-def put_files(connection: Any, table: Table, frozen: Lake, looks: Mapping[str, Look]) -> None:
-    """A view over the table's files, by their paths from the root of the lake that was frozen."""
+def put_files(
+    connection: Any, table: Table, frozen: Lake, looks: Mapping[str, Look], stage: Path
+) -> None:
+    """A view over the table's files, by their paths from the root of the lake that was frozen.
+
+    DuckDB looks through all folders of a view that it is told of, and opens a file. It is told of
+    them in `stage`, where of all files that are alike there is one.
+    """
     if not looks:
         put_empty(connection, table)
         return
     folder = f"{'/'.join(frozen.root.parts[-2:])}/{table.room}/{table.name}"
+    for part in parquet_views.parts(frozen.globs(table), looks):
+        for label in part.patterns.values():
+            name = file_of(label, frozen.globs(table)[1])
+            (stage / folder / name).parent.mkdir(parents=True, exist_ok=True)
+            link(frozen.folder(table) / name, stage / folder / name)
     select = parquet_views.statement(
         table, folder, frozen.globs(table), looks, _types(connection, table)
     )

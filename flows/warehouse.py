@@ -20,7 +20,7 @@ import duckdb
 import polars as pl
 
 from flows import furnishing
-from flows.atomic import publish
+from flows.atomic import draft_folder, publish
 from flows.furnishing import WarehouseError as WarehouseError
 from flows.lake import Lake
 from flows.parquet_views import quoted
@@ -40,14 +40,18 @@ def refresh(root: Path) -> Path:
     lake = Lake(root)
     with lake.lock("warehouse"):
         frozen = snapshot(lake)
+        stage = draft_folder(lake.staging)
 
         def build(draft: Path) -> None:
             shutil.copyfile(furnishing.blank(lake.state("blank")), draft)
             with furnishing.attached(draft) as connection:
-                _settle(connection, root)
-                furnishing.fill(connection, lake, frozen)
+                _settle(connection, stage)
+                furnishing.fill(connection, lake, frozen, stage)
 
-        publish(lake.warehouse, lake.staging, build)
+        try:
+            publish(lake.warehouse, lake.staging, build)
+        finally:
+            shutil.rmtree(stage)
     return lake.warehouse
 
 
