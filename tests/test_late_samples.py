@@ -164,6 +164,10 @@ def test_samples_are_folded_fast_as_any_table_is_folded(said):
         pl.Series("observed_at", instants, pl.Int64).cast(TABLE.dtypes["observed_at"]),
     )
     assert fold_samples(TABLE, rows).equals(TABLE.fold(rows))
+    ordered = rows.sort(TABLE.key)
+    assert fold_samples(TABLE, ordered).equals(TABLE.fold(rows))
+    cut = ordered.height // 2
+    assert folded(TABLE, [ordered[cut:], ordered[:cut]]).equals(folded(TABLE, [rows]))
 
 
 @pytest.mark.parametrize("batches", [1, 7])

@@ -21,9 +21,15 @@ def folded(table: Table, frames: list[pl.DataFrame]) -> pl.DataFrame:
     """All rows, one a key, in order; of samples without the metrics that none has a value of."""
     if not table.is_sampled:
         return table.fold(name_clusters(table, pl.concat(frames)))
-    rows = pl.concat(frames, how="diagonal")
-    ordered = rows.select(name for name in table.dtypes if name in rows.columns)
+    # Files that lie apart are then in order, one after the other.
+    rows = pl.concat(sorted(frames, key=lambda one: _first_key(table, one)), how="diagonal")
+    ordered = rows[[name for name in table.dtypes if name in rows.columns]]
     return fold_samples(table, name_clusters(table, ordered))
+
+
+def _first_key(table: Table, rows: pl.DataFrame) -> tuple[tuple[bool, object], ...]:
+    row = rows.select(table.key).row(0) if rows.height else ()
+    return tuple((part is None, part) for part in row)
 
 
 def fold_samples(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
@@ -35,11 +41,15 @@ def fold_samples(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
     if at.null_count() or any(rows[name].null_count() for name in device):
         return table.fold(rows)
     run = runs(rows, device)
-    heads = rows.select(device)[np.flatnonzero(np.diff(run, prepend=-1))]
+    starts = np.flatnonzero(np.diff(run, prepend=-1))
+    heads = rows.select(device)
+    heads = heads if len(starts) == len(run) else heads[starts]
+    instants = at.to_numpy()
+    if _ascend(heads) and bool(((run[1:] > run[:-1]) | (instants[1:] > instants[:-1])).all()):
+        return rows
     devices = heads.unique().sort(device).with_row_index("\x1f")
     known = heads.join(devices, on=device, how="left", maintain_order="left")["\x1f"]
     number = known.cast(pl.Int64).to_numpy()[run]
-    instants = at.to_numpy()
     first, last = int(instants.min()), int(instants.max())
     span = last - first + 1
     if devices.height * span > LARGEST:
@@ -63,10 +73,19 @@ def runs(rows: pl.DataFrame, keys: Sequence[str]) -> npt.NDArray[np.int64]:
     return found.to_series().to_numpy()
 
 
+def _ascend(rows: pl.DataFrame) -> bool:
+    """Whether each row is later than the one before, by its columns in turn."""
+    is_later = pl.repeat(False, max(rows.height - 1, 0), eager=True)
+    for column in reversed(rows.get_columns()):
+        now, before = column[1:], column[:-1]
+        is_later = (now > before) | ((now == before) & is_later)
+    return bool(is_later.all())
+
+
 def telling(rows: pl.DataFrame) -> pl.DataFrame:
     """The rows without the metrics that none of them has a value of."""
-    empty = [c.name for c in rows if c.name in BY_NAME and c.null_count() == rows.height]
-    return rows.drop(empty)
+    empty = {c.name for c in rows if c.name in BY_NAME and c.null_count() == rows.height}
+    return rows[[name for name in rows.columns if name not in empty]] if empty else rows
 
 
 def name_clusters(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
