@@ -49,7 +49,7 @@ class Census:
             self._held[table.name] = _look(self.lake, table)
             self._labels[table.name] = list(self._held[table.name])
         held, labels = self._held[table.name], self._labels[table.name]
-        if table.day is None:
+        if table.day is None or not held or (since is None and until is None):
             return dict(held)
         first = bisect_left(labels, _first(table, since)) if since else 0
         last = bisect_left(labels, _first(table, until)) if until else len(labels)
