@@ -189,8 +189,10 @@ class Lake:
         gained = 0
         with self.lock(f"{table.room}.{table.name}"):
             rows = table.conform(frame)
-            parts = dict(split(table, telling(rows) if table.is_sampled else rows))
-            for label, rows in (dict.fromkeys(also, table.empty()) | parts).items():
+            parts = split(table, telling(rows) if table.is_sampled else rows)
+            if also:
+                parts = iter((dict.fromkeys(also, table.empty()) | dict(parts)).items())
+            for label, rows in parts:
                 path = self.folder(table) / file_of(label, PART)
                 if table.is_sampled and instead_of is None and rows.height and path.exists():
                     rows = folded(table, [rows])

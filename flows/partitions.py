@@ -10,6 +10,8 @@ import polars as pl
 from transforms.contract import Table
 
 FEW = timedelta(days=4)
+MOST_LOOKS = 48
+"""Partitions that are picked out of the rows one after the other, at a look at all rows each."""
 
 
 def partition(table: Table) -> str:
@@ -74,7 +76,10 @@ def _is_within(at: datetime, since: datetime | None, until: datetime | None) -> 
 
 
 def split(table: Table, rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Label and rows of every partition, in order."""
+    """Label and rows of every partition, in order; of few ones made one after the other.
+
+    All of them at once are as large as the rows themselves.
+    """
     if table.day is None:
         yield "", rows
         return
@@ -85,10 +90,16 @@ def split(table: Table, rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]
     if len(known) == 1 and begins.null_count() == 0:
         yield known[0].strftime(form), rows
         return
+    if len(known) <= MOST_LOOKS and begins.null_count() == 0:
+        for first in known:
+            yield first.strftime(form), rows.filter(begins == first)
+        return
     groups = rows.with_columns(begins.alias("\x1f")).partition_by(
         "\x1f", as_dict=True, include_key=False, maintain_order=True
     )
-    for (first,), part in sorted(groups.items(), key=lambda item: str(item[0])):
+    for (first,), part in sorted(
+        groups.items(), key=lambda item: (item[0][0] is not None, str(item[0][0]))
+    ):
         yield first.strftime(form) if first else str(first), part
 
 

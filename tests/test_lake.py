@@ -4,7 +4,7 @@ import io
 import subprocess
 import sys
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import duckdb
 import polars as pl
@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lakes import at, bytes_of, moments_of, rows
 
+from flows import partitions
 from flows.atomic import publish, sweep
 from flows.lake import Lake
 from flows.snapshots import KEPT as SNAPSHOTS_KEPT
@@ -320,3 +321,20 @@ def test_the_oldest_snapshot_becomes_the_newest_with_the_files_of_its_moment(tmp
         assert len(now) == n + (n < 6)
     kept = sorted(path.name for path in (lake.root / ".snapshots").iterdir())
     assert kept == ["5", "6", "7", "8"]
+
+
+@pytest.mark.parametrize("days", [1, 2, 5])
+def test_partitions_made_one_after_the_other_are_those_made_at_once(monkeypatch, days):
+    table = samples.GPU_SAMPLES
+    began = datetime(2026, 3, 2, tzinfo=UTC)
+    instants = [began + timedelta(minutes=7 * (i * 37 % (days * 60))) for i in range(days * 60)]
+    rows = pl.DataFrame(
+        {table.day: pl.Series(instants, dtype=table.dtypes[table.day]), "n": range(len(instants))}
+    )
+    told = dict(partitions.split(table, rows))
+    monkeypatch.setattr(partitions, "MOST_LOOKS", 0)
+    at_once = dict(partitions.split(table, rows))
+    assert list(told) == list(at_once)
+    assert len(told) > 1
+    for label, part in told.items():
+        assert part.equals(at_once[label]), label
