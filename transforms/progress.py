@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from transforms.ledger.lines import WRITER, Writers, on_lines
+from transforms.ledger.timeline import starts_of
 
 
 def progress(
@@ -65,8 +66,7 @@ def _beyond(saves: pl.DataFrame, stepped: pl.DataFrame) -> pl.DataFrame:
 def _trained(steps: pl.DataFrame) -> pl.DataFrame:
     """First and last step of each line, when the first began, and the last end."""
     told = steps.select("line", "step", "began", "ended")
-    starts = told.select((pl.col("line") != pl.col("line").shift(1)).fill_null(True))
-    heads = starts.to_series().arg_true().to_numpy().astype(np.int64)
+    heads = starts_of(told["line"].to_numpy())
     step, began, ended = (told[name].to_numpy() for name in told.columns[1:])
     # Rows of one line mostly stand together.
     stretches = pl.DataFrame(

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from transforms.alike import heads, looked_up
-from transforms.ledger.timeline import pack, ranges
+from transforms.ledger.timeline import pack, ranges, starts_of
 
 DAY_US = 86_400_000_000
 SILENCE_US = 60_000_000
@@ -101,8 +101,7 @@ def _keys(others: pl.DataFrame, known: pl.DataFrame) -> np.ndarray:
 
 def _usual(number: np.ndarray, day: np.ndarray, took: np.ndarray, rows: np.ndarray) -> pl.Series:
     """The median (of two the lower) length of the steps of each writer and day, for some rows."""
-    turns = (number[1:] != number[:-1]) | (day[1:] != day[:-1])
-    firsts = np.append(0, np.flatnonzero(turns) + 1)
+    firsts = starts_of(number, day)
     medians = np.empty(len(firsts), np.int64)
     for group, lengths in enumerate(np.split(took, firsts[1:])):
         middle = (len(lengths) - 1) // 2

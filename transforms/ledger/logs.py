@@ -7,7 +7,7 @@ import polars as pl
 
 from transforms.ledger import steps as training
 from transforms.ledger.lines import WRITER, Writers, on_lines
-from transforms.ledger.timeline import FOREVER
+from transforms.ledger.timeline import FOREVER, starts_of
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ class Span:
         if not len(line):
             return began, ended
         # Seen stretch by stretch of a line, which is cheaper than row by row.
-        opens = np.append(0, np.flatnonzero(line[1:] != line[:-1]) + 1)
-        of = line[opens]
-        is_within = (np.minimum.reduceat(began, opens) >= low[of]).all()
-        if is_within and (np.maximum.reduceat(ended, opens) <= high[of]).all():
+        starts = starts_of(line)
+        of = line[starts]
+        is_within = (np.minimum.reduceat(began, starts) >= low[of]).all()
+        if is_within and (np.maximum.reduceat(ended, starts) <= high[of]).all():
             return began, ended
         return np.maximum(began, low[line]), np.minimum(ended, high[line])
 

@@ -28,6 +28,7 @@ from transforms.ledger.timeline import (
     ms,
     pack,
     ranges,
+    starts_of,
     unpack,
 )
 from transforms.tables.derived import FIRST_STEPS, IDEAL_STEPS
@@ -129,9 +130,7 @@ def segments(
         row = latest_before(used, steps["line"], steps["began"])
         for name in ("use", "most"):
             alike[name] = np.where(row >= 0, used[name].to_numpy()[row], -1)
-    turns = np.ones(len(line), bool)
-    turns[1:] = np.logical_or.reduce([told[1:] != told[:-1] for told in alike.values()])
-    starts = np.flatnonzero(turns)
+    starts = starts_of(*alike.values())
     all_in_use = {name: pl.lit(-1, pl.Int64) for name in ("use", "most")}
     untold = {"batch_tokens": pl.lit(0, pl.Int64)} | all_in_use
     heads = (
@@ -155,9 +154,9 @@ def _within_allocations(steps: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFram
         return steps
     line, _, began, ended = (steps[name].to_numpy() for name in COLUMNS)
     started, stopped = (lines[name].fill_null(0).to_numpy() for name in ("started", "ended"))
-    opens = np.flatnonzero(np.append(True, line[1:] != line[:-1]))
-    first, last = np.minimum.reduceat(ended, opens), np.maximum.reduceat(began, opens)
-    if ((last < stopped[line[opens]]) & (first > started[line[opens]])).all():
+    starts = starts_of(line)
+    first, last = np.minimum.reduceat(ended, starts), np.maximum.reduceat(began, starts)
+    if ((last < stopped[line[starts]]) & (first > started[line[starts]])).all():
         return steps  # seen attempt by attempt, which is cheaper than step by step
     inside = (began < stopped[line]) & (ended > started[line])
     return steps.filter(pl.Series(inside))

@@ -5,11 +5,10 @@ it failed. One that never came to a step is `init` for three times as long as th
 usually take to their first step, then a hang (methods G-2 rule 5, G-10).
 """
 
-import numpy as np
 import polars as pl
 
 from transforms.ledger.lines import REACH_MS
-from transforms.ledger.timeline import BOUNDS, DAY_MS
+from transforms.ledger.timeline import BOUNDS, DAY_MS, starts_of
 
 PATIENCE = 3
 """Usual start-ups that one may take before it counts as hung."""
@@ -103,9 +102,7 @@ def closed(
 
 def first_of_lines(steps: pl.DataFrame) -> pl.DataFrame:
     """When each line's first step began, of steps sorted by line and begin."""
-    line = steps["line"].to_numpy()
-    is_first = np.append(len(line) > 0, line[1:] != line[:-1])[: len(line)]
-    return steps.select("line", "began")[np.flatnonzero(is_first)]
+    return steps.select("line", "began")[starts_of(steps["line"].to_numpy())]
 
 
 def _noticed(stops: pl.DataFrame) -> pl.DataFrame:

@@ -143,6 +143,14 @@ def ranges(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return row, np.arange(len(row)) - starts[row]
 
 
+def starts_of(*values: np.ndarray) -> np.ndarray:
+    """Rows that differ in any of the arrays from the row before, and the first one."""
+    if not len(values[0]):
+        return np.empty(0, np.int64)
+    differs = np.logical_or.reduce([told[1:] != told[:-1] for told in values])
+    return np.append(0, np.flatnonzero(differs) + 1)
+
+
 def latest_before(claims: pl.DataFrame, line: pl.Series, at: pl.Series) -> np.ndarray:
     """Row of the claim of each line that began last at or before an instant; -1 if none.
 

@@ -12,7 +12,7 @@ from transforms.fleet import place
 from transforms.ledger.fates import Fates
 from transforms.ledger.logs import Span, holding
 from transforms.ledger.readouts import KEPT
-from transforms.ledger.timeline import DAY_MS
+from transforms.ledger.timeline import DAY_MS, starts_of
 from transforms.tables.derived import RUN_TOKENS
 
 SEVERAL = " + "
@@ -56,14 +56,13 @@ def _kept(fates: Fates, span: Span, since: int) -> pl.DataFrame:
     """Kept steps of each line and day on which they began: steps, told_steps, tokens."""
     kept = fates.kept
     line, began = (fates.steps[name].to_numpy()[kept] for name in ("line", "began"))
-    is_first = np.append(len(line) > 0, line[1:] != line[:-1])[: len(line)]
+    firsts = starts_of(line)
     # Steps come by line and time: those of one line and day mostly stand together, and the first
     # of a line tells whether any began ahead of the allocation.
-    if (began[is_first] < span.started[line[is_first]]).any():
+    if (began[firsts] < span.started[line[firsts]]).any():
         began = np.maximum(began, span.started[line])
     day = began // DAY_MS
-    is_first[1:] |= day[1:] != day[:-1]
-    opens = np.flatnonzero(is_first)
+    opens = starts_of(line, day)
     steps = np.diff(opens, append=len(day))
     told_steps, tokens = np.zeros_like(steps), np.zeros_like(steps)
     if "tokens" in fates.steps.columns and len(opens):
