@@ -4,7 +4,7 @@ Fresh memory costs a page fault for every four kilobytes, which is as much as co
 own buffers of a file are fresh each time; these are kept for as long as somebody reads files.
 """
 
-from pathlib import Path
+from typing import BinaryIO
 
 from flows.identity import Digest
 
@@ -18,15 +18,14 @@ class Buffers:
     def __init__(self) -> None:
         self._free: list[bytearray] = []
 
-    def read(self, path: Path, digest: Digest) -> bytearray:
-        """The bytes of a file, as many as it has when it is opened, which `digest` is shown as well."""
-        with path.open("rb", buffering=0) as file:
-            data = self._lend(path.stat().st_size)
-            done = 0
-            with memoryview(data) as view:
-                while count := file.readinto(view[done : done + BLOCK]):
-                    digest.update(view[done : done + count])
-                    done += count
+    def read(self, file: BinaryIO, size: int, digest: Digest) -> bytearray:
+        """Up to `size` bytes of an unbuffered file, which `digest` is shown as well."""
+        data = self._lend(size)
+        done = 0
+        with memoryview(data) as view:
+            while count := file.readinto(view[done : done + BLOCK]):  # type: ignore[attr-defined]
+                digest.update(view[done : done + count])
+                done += count
         del data[done:]
         return data
 

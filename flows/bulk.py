@@ -6,7 +6,7 @@ the way of `reading.take`, one by one: that way is exact, and says what is wrong
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,21 +14,19 @@ import polars as pl
 
 from flows import packing, settings
 from flows.errors import RefusedError
-from flows.holding import Held
+from flows.holding import CHANGED, Held
 from flows.landing import Found
 from flows.packing import Budget, Stream
 from flows.pieces import PIECE
 from flows.reading import EARLIEST, Options, Taken, origin_of, take
 from transforms.sources import BY_NAME as SOURCES
-from transforms.sources.base import Bulk, BulkReader, Origin, Source, Text
+from transforms.sources.base import Bulk, BulkReader, Origin, Skimmed, Source, Text
 from transforms.tables import BY_NAME as TABLES
 
 TOGETHER = 64 * 1024**2
-"""Bytes of text that are read in one go. A file that is read in pieces by itself is not among it.
-
-With more, what was just read has left the processor's memory when its values are parsed; with
-less, what each batch costs whatever is in it counts.
-"""
+"""Bytes of text that are read in one go. A file that is read in pieces by itself is not among it."""
+SKIMMED = 4
+"""So many bytes of text that was skimmed take the room of one: numbers remain, and no names."""
 LARGE, LARGE_PACKED = 4 * 1024**2, 128 * 1024
 """Bytes of files so large that few are read in one go, as text and packed."""
 HEAD = 256 * 1024
@@ -69,8 +67,50 @@ def _head(one: Found) -> bytes:
         return b""  # reading it whole will say so
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A file that waits for others to be read with it.
+
+    skimmed  what its source's reader has taken out of it already
+    room     how far it fills what is read in one go, in bytes of TOGETHER
+    """
+
+    held: Held
+    skimmed: Skimmed | None
+    room: int
+
+
+def skim(held: Held, source: Source, options: Options, said: settings.Settings) -> Waiting:
+    """Take out of a large file what it says, and let go of its bytes if they can be had again."""
+    as_it_is = Waiting(held, None, held.size)
+    if held.data is None or (held.file is None and held.size < LARGE_PACKED):
+        return as_it_is
+    # A member of an archive that is not packed by itself has no place to be read from again.
+    can_be_let_go = held.file is not None or packing.is_packed(bytes(held.data[:10]))
+    if not can_be_let_go or not (text := _text(held)):
+        return as_it_is
+    kept = held.released()
+    try:
+        skimmed = _reader(source.name).skim(
+            text, origin_of(held, options, said), lambda: _once_more(kept)
+        )
+    except (Exception, pl.exceptions.PanicException):
+        _reader.cache_clear()
+        return as_it_is
+    if skimmed is None:
+        return as_it_is
+    return Waiting(kept, skimmed, len(text) // SKIMMED + len(kept.data or b""))
+
+
+def _once_more(held: Held) -> Text:
+    text = _text(held)
+    if text is None:
+        raise RefusedError(CHANGED)
+    return text
+
+
 def take_all(
-    held: Sequence[Held],
+    waiting: Sequence[Waiting],
     source: Source,
     options: Options,
     said: settings.Settings,
@@ -83,29 +123,43 @@ def take_all(
     their file. Of a file that was read so only the name and the hash are kept, not the bytes.
     """
     taken: list[Taken] = []
-    is_worth_it = len(held) > 1 or sum(one.size for one in held) >= WORTH_IT
-    for some, texts in _together(held) if is_worth_it else [(list(held), None)]:
-        read = texts and _in_one_go(some, texts, source, options, said)
+    is_small = sum(one.held.size for one in waiting) < WORTH_IT
+    is_worth_it = len(waiting) > 1 or bool(waiting[0].skimmed) or not is_small
+    alone = [([one.held for one in waiting], None)]
+    for some, parts in _together(waiting, options, said) if is_worth_it else alone:
+        read = parts and _in_one_go(some, parts, source, options)
         taken += read or [take(one, source, options, said, staging) for one in some]
     return taken
 
 
-def _together(held: Sequence[Held]) -> Iterator[tuple[list[Held], list[Text] | None]]:
-    """Files with their texts; without them one that must be read by itself."""
+Parts = list[tuple[Text, Origin] | Skimmed]
+
+
+def _together(
+    waiting: Sequence[Waiting], options: Options, said: settings.Settings
+) -> Iterator[tuple[list[Held], Parts | None]]:
+    """Files with what is to be read of them; without it one that must be read by itself."""
     some: list[Held] = []
-    texts: list[Text] = []
-    for one in held:
-        text = _text(one)
-        if some and (text is None or sum(map(len, texts)) + len(text) > TOGETHER):
-            yield some, texts
-            some, texts = [], []
-        if text is None:
-            yield [one], None
-        else:
-            some.append(one)
-            texts.append(text)
+    parts: Parts = []
+    room = 0
+    for one in waiting:
+        text = None if one.skimmed else _text(one.held)
+        wanted = one.room if text is None else len(text)
+        is_alone = text is None and one.skimmed is None
+        if some and (is_alone or room + wanted > TOGETHER):
+            yield some, parts
+            some, parts, room = [], [], 0
+        if is_alone:
+            yield [one.held], None
+            continue
+        some.append(one.held)
+        room += wanted
+        if one.skimmed:
+            parts.append(one.skimmed)
+        elif text is not None:
+            parts.append((text, origin_of(one.held, options, said)))
     if some:
-        yield some, texts
+        yield some, parts
 
 
 def _text(one: Held) -> Text | None:
@@ -119,15 +173,10 @@ def _text(one: Held) -> Text | None:
 
 
 def _in_one_go(
-    held: Sequence[Held],
-    texts: Sequence[Text],
-    source: Source,
-    options: Options,
-    said: settings.Settings,
+    held: Sequence[Held], parts: Parts, source: Source, options: Options
 ) -> list[Taken] | None:
-    origins = [origin_of(one, options, said) for one in held]
     try:
-        told = _reader(source.name).read(list(zip(texts, origins, strict=True)))
+        told = _reader(source.name).read(parts)
         frames = _whole_tables(told)
     except (Exception, pl.exceptions.PanicException):
         _reader.cache_clear()  # it may be left in the middle of something
@@ -138,13 +187,13 @@ def _in_one_go(
         Taken(
             one.without_bytes() if source.is_bulk else one,
             source.name,
-            origin.modified,
-            part,
+            (part[1] if isinstance(part, tuple) else part.origin).modified,
+            parsed,
             False,
             dict(sorted(rows.items())),
             told=options.told(),
         )
-        for one, origin, part, rows in zip(held, origins, told.parts, told.rows, strict=True)
+        for one, part, parsed, rows in zip(held, parts, told.parts, told.rows, strict=True)
     ]
     taken[0] = replace(taken[0], parsed=replace(taken[0].parsed, frames=frames))
     return taken

@@ -2,6 +2,7 @@
 
 import tempfile
 import zlib
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -15,6 +16,9 @@ from flows.landing import Found
 from flows.packing import Budget, Stream
 
 SMALL = 64 * 1024**2
+KEPT_OPEN = 1 << 20
+"""Bytes of samples from which on their file stays open, so that its bytes need not be kept."""
+CHANGED = "changed while it was read: ingest it again"
 _BLOCK = 1 << 20
 GZIP = 31  # of zlib: with gzip's header and its checksum
 
@@ -36,6 +40,8 @@ class Held:
     """What came under `name`, still packed. `budget` bounds all that is unpacked of its file.
 
     digest  by what it is known, see `identity`; '' of an archive's member until it is asked for
+    data    all of it, where it is in memory
+    file    where it can be read from: of more than SMALL bytes, or of memory that is only lent
     """
 
     name: str
@@ -44,7 +50,7 @@ class Held:
     modified: datetime
     budget: Budget
     data: bytes | bytearray | None = None
-    file: BinaryIO | None = None  # of more than SMALL bytes
+    file: BinaryIO | None = None
 
     def opened(self) -> BinaryIO:
         """From its start, with `seek`; one reader at a time."""
@@ -82,6 +88,10 @@ class Held:
         stream.check()
         return text if len(text) <= most else None
 
+    def released(self) -> "Held":
+        """The same without what can be read once more, if somebody must."""
+        return replace(self, data=None) if self.file is not None else self
+
     def without_bytes(self) -> "Held":
         """What is known of it, once nobody needs its bytes any more."""
         self.close()
@@ -98,7 +108,7 @@ class Held:
     def check(self) -> None:
         """Refuse a file that was changed, not only added to, since it was hashed."""
         if self.data is None and self._digest(identity.is_of_bulk(self.digest)) != self.digest:
-            raise RefusedError("changed while it was read: ingest it again")
+            raise RefusedError(CHANGED)
 
     def close(self) -> None:
         if self.file is not None:
@@ -117,14 +127,24 @@ def _gunzipped(data: bytes | bytearray, most: int) -> bytes | None:
 
 
 def hold_in(buffers: Buffers, found: Found) -> Held:
-    """Take hold of a file of bulk samples, a small one in memory that is to be given back."""
+    """Take hold of a file of bulk samples, a small one in memory that is to be given back.
+
+    It stays open where it is worth it to let go of that memory early.
+    """
     about = found.path.stat()  # it may have grown since it was listed
     if found.is_tree or about.st_size > SMALL:
         return hold(found, is_bulk=True)
     modified = datetime.fromtimestamp(int(about.st_mtime), UTC)
     digest = identity.Digest(is_bulk=True)
-    data = buffers.read(found.path, digest)
-    return Held(found.name, str(digest), len(data), modified, Budget(len(data)), data=data)
+    with ExitStack() as opened:
+        file = opened.enter_context(found.path.open("rb", buffering=0))
+        data = buffers.read(file, about.st_size, digest)
+        budget = Budget(len(data))
+        one = Held(found.name, str(digest), len(data), modified, budget, data=data)
+        if len(data) < KEPT_OPEN or packing.is_packed(bytes(data[:10])):
+            return one
+        opened.pop_all()
+        return replace(one, file=file)
 
 
 def hold(found: Found, is_bulk: bool = False) -> Held:

@@ -14,16 +14,15 @@ from types import TracebackType
 
 from flows import bulk, filing, identity, known, landing, packing, reports, trees
 from flows.arrived import Arrived
-from flows.buffers import Buffers
 from flows.errors import RefusedError, TornError
 from flows.holding import Held, hold, hold_bytes, hold_in, hold_member
 from flows.lake import Lake
 from flows.landing import ARCHIVE, Found
 from flows.packing import Member
-from flows.pieces import PIECE
 from flows.reading import Options, Taken, origin_of, own_time, recalled, refused, take
 from flows.reports import FileReport, IngestReport
 from flows.settings import Settings
+from flows.waiting import Many
 from transforms.sources.base import Parsed
 
 BATCH_BYTES = 64 * 1024**2
@@ -51,9 +50,7 @@ class Intake:
         self._staging = None if options.is_dry_run else lake.staging
         self._taken: list[Taken] = []
         self._weight = 0
-        self._many: list[Held] = []  # files of one source that has a reader of many
-        self._many_of, self._many_bytes = "", 0
-        self._buffers = Buffers()
+        self._many = Many(options, said, self._staging)
         self._files: list[FileReport] = []
         self._gained: Counter[str] = Counter()
 
@@ -69,8 +66,7 @@ class Intake:
         if kind is None:
             self._read_many()
             self._write()
-        for held in self._many:
-            held.close()
+        self._many.close()
         self._drop()
 
     def report(self) -> IngestReport:
@@ -88,7 +84,7 @@ class Intake:
     def receive(self, found: Found, source: str) -> None:
         """Take one file that `source` reads, or every member of an archive."""
         try:
-            one = hold_in(self._buffers, found) if known.is_bulk(source) else hold(found)
+            one = hold_in(self._many.buffers, found) if known.is_bulk(source) else hold(found)
             held = self._identified(one, source)
         except (OSError, ValueError, OverflowError) as error:
             reason = landing.why_unreadable(error) if isinstance(error, OSError) else str(error)
@@ -115,7 +111,7 @@ class Intake:
             known = (self._arrived.get(held.digest) or {}).get("source")
         if known is not None:
             self._files.append(FileReport(held.name, known, "already here"))
-            self._buffers.give_back(held.data)
+            self._many.buffers.give_back(held.data)
             held.close()
         return known is None
 
@@ -138,29 +134,15 @@ class Intake:
 
     def _line_up(self, held: Held, source: str) -> None:
         """Put off a file of a source that reads many at once, until there are many."""
-        if self._many_of != source:
+        if self._many.source != source:
             self._read_many()
-        self._many_of = source
-        self._many.append(held)
-        self._many_bytes += held.size
-        if self._many_bytes >= bulk.TOGETHER - PIECE or held.data is None:
+        self._many.add(held, source)
+        if self._many.is_full:
             self._read_many()
 
     def _read_many(self) -> None:
-        held, self._many, self._many_bytes = self._many, [], 0
-        if not held:
-            return
-        source = known.named(self._many_of, self._options)
-        try:
-            taken = bulk.take_all(held, source, self._options, self._said, self._staging)
-        except BaseException:
-            for one in held:
-                one.close()
-            raise
+        taken = self._many.read()
         self._files += [reports.of_file(one) for one in taken]
-        for one, now in zip(held, taken, strict=True):
-            if not now.held.data:  # its bytes are not needed any more
-                self._buffers.give_back(one.data)
         self._keep(*taken)
 
     def _keep(self, *taken: Taken) -> None:

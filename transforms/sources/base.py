@@ -59,19 +59,30 @@ class Bulk:
     rows: Sequence[Mapping[str, int]]
 
 
+class Skimmed(Protocol):
+    """What a reader of many keeps of a part whose bytes it was shown, and needs no more as a rule."""
+
+    @property
+    def origin(self) -> Origin: ...
+
+
 class BulkReader(Protocol):
     """Reads batch after batch, and may remember what it has seen.
 
     cut    says after how many bytes of what is left of a file a part may end, 0 for not yet
     learn  is shown how texts begin that will be read: only worth it for what is cheaper learnt at once
-    read   gives the same as `parse` of each part by itself
+    skim   takes the values out of a part while its bytes are at hand, which are given by `again` if
+           it turns out that they must be looked at once more; None where it must keep them all
+    read   gives the same as `parse` of each part by itself; what `again` raises it passes on
     """
 
     def cut(self, block: Text) -> int: ...
 
     def learn(self, heads: Sequence[tuple[Text, Origin]]) -> None: ...
 
-    def read(self, parts: Sequence[tuple[Text, Origin]]) -> Bulk: ...
+    def skim(self, text: Text, origin: Origin, again: Callable[[], Text]) -> Skimmed | None: ...
+
+    def read(self, parts: Sequence[tuple[Text, Origin] | Skimmed]) -> Bulk: ...
 
 
 class Reading(Protocol):

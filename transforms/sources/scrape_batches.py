@@ -7,13 +7,13 @@ value, one device twice at an instant - sends that scrape, or the whole part, to
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from transforms.sources import scrape_loops
-from transforms.sources.base import Bulk, Origin, Text
+from transforms.sources.base import Bulk, Origin, Skimmed, Text
 from transforms.sources.prometheus_text import read_scrape
 from transforms.sources.scrape_cells import Walked
 from transforms.sources.scrape_rows import Part, gathered
@@ -70,31 +70,39 @@ class Scrapes:
         if self._bytes > MOST_BYTES:
             self.__init__()  # type: ignore[misc]
 
-    def read(self, parts: Sequence[tuple[Text, Origin]]) -> Bulk:
+    def skim(self, text: Text, origin: Origin, again: Callable[[], Text]) -> Part | None:
+        """The numbers of a part of targets that are known, all as expected; else None."""
+        part = Part(text, origin, again)
+        if not text or self._advance(part, {}) or part.slow or part.is_slow:
+            return None
+        part.data = b""
+        return part
+
+    def read(self, parts: Sequence[tuple[Text, Origin] | Skimmed]) -> Bulk:
         """The rows of all parts, and of each part what is counted and refused."""
         self._forget()
-        held = [Part(data, origin) for data, origin in parts]
-        waiting = list(enumerate(held))
+        held = [_part(one) for one in parts]
+        waiting = [part for part in held if part.data]
         while waiting:
             wanted: dict[Key, None] = {}
-            waiting = [(n, part) for n, part in waiting if self._advance(n, part, wanted)]
+            waiting = [part for part in waiting if self._advance(part, wanted)]
             self._learn(list(wanted))
         return gathered(held)
 
-    def _advance(self, number: int, part: Part, wanted: dict[Key, None]) -> bool:
+    def _advance(self, part: Part, wanted: dict[Key, None]) -> bool:
         """Read on to the end of the part: False; or to a target that must be learnt first: True."""
         data = _array(part.data)
         while part.at < len(data) and not part.is_slow:
             guess = self._guess(part)
             target = self._guesses.get(guess)
-            if target and target.layout and self._walk(number, part, data, target):
+            if target and target.layout and self._walk(part, data, target):
                 continue
             key = self._fitting(part, data)
             if key and key not in self._targets:
                 wanted[key] = None
                 return True
             target = self._targets[key] if key else None
-            if target and target.layout and self._walk(number, part, data, target):
+            if target and target.layout and self._walk(part, data, target):
                 self._guesses[guess] = target
                 continue
             part.is_slow |= part.at > 0 and not part.data.startswith(MARK, part.at)
@@ -135,7 +143,7 @@ class Scrapes:
                     self._targets[key] = target
                     self._bytes += 3 * len(target.labels) + 4096
 
-    def _walk(self, number: int, part: Part, data: npt.NDArray[np.uint8], target: Target) -> bool:
+    def _walk(self, part: Part, data: npt.NDArray[np.uint8], target: Target) -> bool:
         """Take the scrapes of `target` that begin here; False where there is none."""
         shape, slots = target.shape, len(target.shape.names)
         most = min((len(data) - part.at) // target.least + 1, max(1, MOST_AT_ONCE * 64 // slots))
@@ -169,9 +177,16 @@ class Scrapes:
             values[scrape, slot] = np.nan if value is None else value
         if done < most // 2:
             values, places = values[:done].copy(), places[:done].copy()
-        part.walked.append(Walked(target, number, places[:done], values[:done], is_bad))
+        part.walked.append(Walked(target, places[:done], values[:done], is_bad))
         part.at = at
         return True
+
+
+def _part(one: tuple[Text, Origin] | Skimmed) -> Part:
+    if isinstance(one, tuple):
+        return Part(*one)
+    assert isinstance(one, Part)
+    return one
 
 
 def _array(data: Text) -> npt.NDArray[np.uint8]:

@@ -29,7 +29,6 @@ class Walked:
     """
 
     target: Target
-    part: int
     places: Ints
     values: Floats
     is_bad: Flags

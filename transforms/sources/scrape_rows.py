@@ -6,7 +6,7 @@ to the exact reader, with the line numbers it has in its part.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -28,14 +28,24 @@ NOTHING = Parsed({}, pl.DataFrame(schema=REJECT_SCHEMA), pl.DataFrame(schema=UNK
 
 @dataclass
 class Part:
-    """A file or a piece of one, and what has become of it so far: scrapes read, bytes set aside."""
+    """A file or a piece of one, and what has become of it so far: scrapes read, bytes set aside.
+
+    again  gives the bytes once more, where they were not kept
+    """
 
     data: Text
     origin: Origin
+    again: Callable[[], Text] | None = None
     at: int = 0
     slow: list[tuple[int, int]] = field(default_factory=list)
     walked: list[Walked] = field(default_factory=list)
     is_slow: bool = False
+
+    def bring_back(self) -> Text:
+        """The bytes, even where they were not kept."""
+        if self.again:
+            self.data, self.again = self.again(), None
+        return self.data
 
 
 def gathered(parts: Sequence[Part]) -> Bulk:
@@ -101,7 +111,8 @@ def _exact(part: Part) -> Parsed:
         slow += [(int(b), int(e)) for b, e in one.places[one.is_bad, 1:].tolist()]
     if not slow and not part.is_slow:
         return NOTHING
-    is_chained = any(b > 0 and not part.data.startswith(MARK, b) for b, _ in slow)
+    data = part.bring_back()
+    is_chained = any(b > 0 and not data.startswith(MARK, b) for b, _ in slow)
     if not part.is_slow and not is_chained:
         parsed = _parse_pieces(part, sorted(slow))
         if not _meet(part, parsed):
@@ -109,7 +120,7 @@ def _exact(part: Part) -> Parsed:
     part.is_slow = True
     for one in part.walked:
         one.is_bad[:] = True
-    return parse(bytes(part.data), part.origin)
+    return parse(bytes(data), part.origin)
 
 
 def _parse_pieces(part: Part, pieces: list[tuple[int, int]]) -> Parsed:
