@@ -160,7 +160,6 @@ class Scrapes:
             target.label_cuts,
             shape.is_stamped,
             target.may_repeat,
-            scrape_loops.POWERS,
             values,
             places,
             odd,

@@ -31,24 +31,40 @@ STAMPS_MS = (946_684_800_000, 4_102_444_800_000)  # 2000 to 2100
 
 
 @numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _same(a: Bytes, i: int, b: Bytes, j: int, count: int) -> bool:
-    return i + count <= len(a) and compared(a.ctypes.data + i, b.ctypes.data + j, count) == 0
+def _same(a: int, i: int, end: int, b: int, count: int) -> bool:
+    """Whether `count` bytes from `i` on of what lies at address `a`, up to `end`, are those at `b`.
+
+    Addresses, for an array that is handed on in a loop is counted in and out each time, by locked
+    operations that take twice as long as all the rest.
+    """
+    return i + count <= end and compared(a + i, b, count) == 0
+
+
+def _load(typing: Any, address: Any) -> Any:
+    def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(builder.inttoptr(arguments[0], numba.core.cgutils.voidptr_t))
+
+    return numba.types.uint8(numba.types.uintp), load
+
+
+_byte: Any = numba.extending.intrinsic(_load)
+"""The byte at an address, which must be within an array that lives."""
 
 
 @numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _number(data: Bytes, at: int, end: int, powers: Floats) -> tuple[int, float]:
+def _number(text: int, at: int, end: int) -> tuple[int, float]:
     """(where the number ends, its value); -1 where it is none of the simple ones."""
     is_negative = False
-    if at < end and (data[at] == 45 or data[at] == 43):
-        is_negative = data[at] == 45
+    if at < end and (_byte(text + at) == 45 or _byte(text + at) == 43):
+        is_negative = _byte(text + at) == 45
         at += 1
     whole = np.uint64(0)
     begin, point = at, -1
     while at < end:
-        digit = data[at] - np.uint8(48)
+        digit = _byte(text + at) - np.uint8(48)
         if digit <= 9:
             whole = whole * np.uint64(10) + np.uint64(digit)
-        elif data[at] == 46 and point < 0:
+        elif _byte(text + at) == 46 and point < 0:
             point = at
         else:
             break
@@ -60,7 +76,7 @@ def _number(data: Bytes, at: int, end: int, powers: Floats) -> tuple[int, float]
     if places > 0:
         if whole > np.uint64(9007199254740992):
             return -1, 0.0
-        value = np.float64(whole) / powers[places]
+        value = np.float64(whole) / POWERS[places]
     else:
         value = np.float64(whole)
     return at, -value if is_negative else value
@@ -87,9 +103,10 @@ def marked(data: Bytes, at: int) -> tuple[Int, int]:
     (NO_TIME, `at`) where no such line begins at `at`.
     """
     none = (np.int64(-9223372036854775808), at)
-    if not _same(data, at, MARK, 0, len(MARK)) or at + len(MARK) + 21 > len(data):
+    end, size = len(data), len(MARK)
+    if at + size + 21 > end or not _same(data.ctypes.data, at, end, MARK.ctypes.data, size):
         return none
-    i = at + len(MARK)
+    i = at + size
     year, month, day = _digits(data, i, 4), _digits(data, i + 5, 2), _digits(data, i + 8, 2)
     hour, minute, second = (
         _digits(data, i + 11, 2),
@@ -137,16 +154,17 @@ def fit(
     """
     spans[:] = -1
     end = len(data)
+    text, literal = data.ctypes.data, fixed.ctypes.data
     for i in range(len(label_of)):
         length = cuts[i + 1] - cuts[i]
-        if not _same(data, at, fixed, cuts[i], length):
+        if not _same(text, at, end, literal + cuts[i], length):
             return False
         at += length
         k = label_of[i]
         if k >= 0:
             if spans[k, 0] >= 0:
                 length = spans[k, 1] - spans[k, 0]
-                if not _same(data, at, data, spans[k, 0], length):
+                if not _same(text, at, end, text + spans[k, 0], length):
                     return False
                 spans_end = at + length
             else:
@@ -172,7 +190,7 @@ def fit(
             at += 1
             while at < end and data[at] > 32:
                 at += 1
-    return _same(data, at, fixed, cuts[-2], cuts[-1] - cuts[-2])
+    return _same(text, at, end, literal + cuts[-2], cuts[-1] - cuts[-2])
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -186,7 +204,6 @@ def walk(
     label_cuts: Ints,
     is_stamped: bool,
     may_repeat: bool,
-    powers: Floats,
     values: Floats,
     places: Ints,
     odd: Ints,
@@ -199,6 +216,8 @@ def walk(
     odd     (scrape, slot, begin, end) of the numbers that must be read the slow way
     """
     done, odds, end = 0, 0, len(data)
+    text, literal, label = data.ctypes.data, fixed.ctypes.data, labels.ctypes.data
+    mark = MARK.ctypes.data
     slots = len(label_of)
     while at < end and done < len(values) and odds + slots <= len(odd):
         marked_at, i = marked(data, at)
@@ -209,18 +228,18 @@ def walk(
         is_ours = True
         for slot in range(slots):
             length = cuts[slot + 1] - cuts[slot]
-            if not _same(data, i, fixed, cuts[slot], length):
+            if not _same(text, i, end, literal + cuts[slot], length):
                 is_ours = False
                 break
             i += length
             k = label_of[slot]
             if k >= 0:
                 length = label_cuts[k + 1] - label_cuts[k]
-                if not _same(data, i, labels, label_cuts[k], length):
+                if not _same(text, i, end, label + label_cuts[k], length):
                     is_ours = False
                     break
                 i += length
-            j, value = _number(data, i, end, powers)
+            j, value = _number(text, i, end)
             if j < 0 or (j < end and data[j] > 32):
                 j = i
                 while j < end and data[j] > 32:
@@ -231,17 +250,17 @@ def walk(
             values[done, slot] = value
             i = j
             if is_stamped:
-                own, i = _stamp(data, i, end)
+                own, i = _stamp(text, i, end)
                 if own < 0 or (stamp >= 0 and own != stamp):
                     is_ours = False
                     break
                 stamp = own
         last = cuts[slots + 1] - cuts[slots]
-        if not is_ours or not _same(data, i, fixed, cuts[slots], last):
+        if not is_ours or not _same(text, i, end, literal + cuts[slots], last):
             odds = first_odd
             break
         i += last
-        if not may_repeat and i < end and not _same(data, i, MARK, 0, len(MARK)):
+        if not may_repeat and i < end and not _same(text, i, end, mark, len(MARK)):
             odds = first_odd  # more of the same scrape follows
             break
         places[done, 0] = stamp if stamp >= 0 else marked_at
@@ -252,14 +271,14 @@ def walk(
 
 
 @numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _stamp(data: Bytes, at: int, end: int) -> tuple[Int, int]:
+def _stamp(text: int, at: int, end: int) -> tuple[Int, int]:
     """(microseconds, end) of a blank and a whole number of milliseconds or seconds; -1 if none."""
-    if at >= end or data[at] != 32:
+    if at >= end or _byte(text + at) != 32:
         return np.int64(-1), at
     at += 1
     begin, whole = at, np.int64(0)
-    while at < end and data[at] - np.uint8(48) <= 9 and at - begin < 16:
-        whole = whole * 10 + np.int64(data[at] - np.uint8(48))
+    while at < end and _byte(text + at) - np.uint8(48) <= 9 and at - begin < 16:
+        whole = whole * 10 + np.int64(_byte(text + at) - np.uint8(48))
         at += 1
     if 946_684_800_000 <= whole < 4_102_444_800_000:
         return whole * 1000, at
