@@ -29,8 +29,8 @@ SKIMMED = 4
 """So many bytes of text that was skimmed take the room of one: numbers remain, and no names."""
 LARGE, LARGE_PACKED = 4 * 1024**2, 128 * 1024
 """Bytes of files so large that few are read in one go, as text and packed."""
-HEAD = 256 * 1024
-"""Bytes within which a scrape of a node ends."""
+HEADS = 64 * 1024, 256 * 1024
+"""Bytes within which a scrape of a node ends, mostly and nearly always."""
 WORTH_IT = 1024**2
 """Bytes of one file alone from which on it is worth setting up the reader of many."""
 
@@ -46,7 +46,7 @@ def acquaint(found: Sequence[Found], name: str, options: Options, said: settings
     heads = [
         (head, Origin(one.name, EARLIEST, cluster, options.node))
         for one in found
-        if one.size >= LARGE_PACKED and (head := _head(one))
+        if one.size >= LARGE_PACKED and (head := _head(one, _reader(name)))
     ]
     try:
         _reader(name).learn(heads)
@@ -54,7 +54,7 @@ def acquaint(found: Sequence[Found], name: str, options: Options, said: settings
         _reader.cache_clear()
 
 
-def _head(one: Found) -> bytes:
+def _head(one: Found, reader: BulkReader) -> bytes:
     """How the text of a large file begins; nothing of any other."""
     try:
         with one.path.open("rb") as file:
@@ -62,7 +62,8 @@ def _head(one: Found) -> bytes:
             file.seek(0)
             if one.is_tree or (one.size < LARGE and not is_packed):
                 return b""
-            return packing.undo(Stream(file), Budget(one.size)).peek(HEAD)
+            text = packing.undo(Stream(file), Budget(one.size))
+            return next((head for size in HEADS if reader.cut(head := text.peek(size))), b"")
     except (OSError, RefusedError):
         return b""  # reading it whole will say so
 

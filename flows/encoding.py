@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from transforms.contract import Table
 from transforms.folding import telling
 from transforms.metrics import BY_NAME
-from transforms.scaling import SHORT, scaled
+from transforms.scaling import SHORT, scaled_parts
 
 LEVEL = 3
 ROWS_A_GROUP = 250_000
@@ -47,7 +47,7 @@ def write(table: Table, rows: pl.DataFrame, path: Path, other_than: int | None =
 
 
 def _write_samples(rows: pl.DataFrame, path: Path, note: dict[str, str] | None = None) -> None:
-    columns = {series.name: _column(series.rechunk()) for series in telling(rows)}
+    columns = {series.name: _column(series) for series in telling(rows)}
     chosen = {name: _encoding(column) for name, column in columns.items()}
     _write(pa.table(columns), path, chosen, note)
 
@@ -76,21 +76,21 @@ def _write(
 def _column(series: pl.Series) -> pa.Array:
     if series.dtype == pl.Float64 and (decimal := _decimal(series)) is not None:
         return decimal
-    column = series.to_arrow()
+    column = series.rechunk().to_arrow()
     return column.cast(pa.string()) if series.dtype == pl.String else column
 
 
 def _decimal(series: pl.Series) -> pa.Array | None:
     """The column in decimals; None where some value is none."""
-    found = scaled(series.fill_null(0.0).to_numpy(), BY_NAME.get(series.name))
+    parts = [part.fill_null(0.0).to_numpy() for part in series.get_chunks()]
+    found = scaled_parts(parts, BY_NAME.get(series.name))
     if found is None:
         return None
     validity = None
     if nulls := series.null_count():
         validity = pa.py_buffer(np.packbits(series.is_not_null().to_numpy(), bitorder="little"))
-    is_short = found.digits == SHORT
-    kind = (pa.decimal32 if is_short else pa.decimal64)(found.digits, found.places)
-    whole = pa.py_buffer(found.whole.astype(np.int32) if is_short else found.whole)
+    kind = (pa.decimal32 if found.digits == SHORT else pa.decimal64)(found.digits, found.places)
+    whole = pa.py_buffer(found.whole)
     return pa.Array.from_buffers(kind, len(series), [validity, whole], nulls)
 
 
@@ -110,7 +110,7 @@ def _encoding(column: pa.Array) -> str:
 def _is_even(column: pa.Array) -> bool:
     """Whether all its values are one."""
     whole = np.frombuffer(column.buffers()[1], np.uint8)[: column.type.byte_width * len(column)]
-    values = whole.view(f"V{column.type.byte_width}")
+    values = whole.view(f"i{column.type.byte_width}")  # a double as its bits
     return column.null_count == 0 and bool((values == values[0]).all())
 
 
