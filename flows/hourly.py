@@ -22,7 +22,7 @@ from transforms.metrics import BY_NAME
 from transforms.recipes import RECIPES, Recipe, Window
 
 if TYPE_CHECKING:
-    from flows.derive import Stretch
+    from flows.making import Stretch
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 BYTES_AT_ONCE = 16 * 1024**2  # of samples whose hours are made in one go

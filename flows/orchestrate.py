@@ -17,7 +17,7 @@ from prefect.runtime import flow_run
 
 from flows import derive as deriving
 from flows import ingest as ingesting
-from flows import settings, warehouse
+from flows import making, settings, warehouse
 from flows import weekly as reporting
 from flows.census import Census
 from flows.compacting import fold_late
@@ -59,7 +59,7 @@ def derive_stretches(
         census = Census(lake)
         planned = deriving.plan(lake, since, until, census)
         named = [stretch for stretch in planned if stretch.name in set(names)]
-        return sum(deriving.make(lake, stretch, census) for stretch in named)
+        return making.make_all(lake, named, census)
 
 
 @task(retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE, persist_result=False)

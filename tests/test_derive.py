@@ -9,8 +9,7 @@ import polars as pl
 import pytest
 from lakes import at, bytes_of, moments_of, rows, take
 
-from flows import derive as deriving
-from flows import warehouse
+from flows import making, warehouse
 from flows.derive import NothingObservedError, derive
 from flows.lake import Lake
 from flows.share import share
@@ -144,7 +143,7 @@ def test_a_late_record_gives_what_it_would_have_given_in_time(lake, tmp_path):
 
 def test_a_corrected_formula_makes_everything_anew(lake, monkeypatch):
     derive(lake.root)
-    monkeypatch.setattr(deriving, "_code", lambda: "another")
+    monkeypatch.setattr(making, "_code", lambda: "another")
     assert derive(lake.root).made == 3
 
 

@@ -9,8 +9,7 @@ import pytest
 from lakes import at, bytes_of
 from test_sample_files import TABLE, frame
 
-from flows import derive as deriving
-from flows import retention
+from flows import making, retention
 from flows.cli import main
 from flows.derive import derive
 from flows.errors import DataError
@@ -91,7 +90,7 @@ def test_no_later_derivation_makes_dropped_hours_out_of_nothing(lake, monkeypatc
     if trouble == "notes lost":
         shutil.rmtree(lake.state(""))
     elif trouble == "new code":
-        monkeypatch.setattr(deriving, "_code", lambda: "another")
+        monkeypatch.setattr(making, "_code", lambda: "another")
     elif trouble == "more samples":
         lake.merge(TABLE, hour(HOURS.stop))
     else:
