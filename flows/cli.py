@@ -19,6 +19,7 @@ from flows import (
     cli_machines,
     cli_nodes,
     cli_runs,
+    cli_samples,
     cli_studies,
     output,
 )
@@ -241,6 +242,7 @@ cli_lives.register(app)
 cli_nodes.register(app)
 cli_fleet.register(app)
 cli_runs.register(app)
+cli_samples.register(app)
 cli_lake.register(app)
 cli_about.register(app)
 

@@ -45,6 +45,8 @@ MAY_IMPORT = {
     "flows/cli_lives.py": {"cyclopts", "flows", "transforms"},
     "flows/cli_fleet.py": {"cyclopts", "flows"},
     "flows/cli_runs.py": {"cyclopts", "flows"},
+    "flows/cli_samples.py": {"cyclopts", "flows"},
+    "flows/raw_quantiles.py": {"duckdb", "numpy", "polars", "pyarrow", "flows", "transforms"},
     "flows/cli_lake.py": {"cyclopts", "flows"},
     "flows/progress.py": {"rich"},
     "flows/orchestrate.py": {"prefect", "flows"},

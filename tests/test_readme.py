@@ -36,6 +36,7 @@ VERBS = (
     "fabric",
     "excursions",
     "climate",
+    "quantiles",
     "slow",
     "sdc",
     "detectors",

@@ -7,7 +7,8 @@ with FAULTLEDGER_BENCH_LAKE=DIR it is written there, kept, and asked again the n
 of a warm page cache: medians of interleaved repeats, wall and CPU (of all threads; on a machine
 with other work wall times say little), with two threads each. ClickHouse (chdb) has a process of
 its own, whose PYTHONPATH is FAULTLEDGER_PEERS. Its `quantiles` draw a reservoir of 8192 values,
-as DuckDB's reservoir_quantile does; quantilesExact and quantile_disc look at every value.
+as DuckDB's reservoir_quantile does; quantilesExact, quantile_disc and `faultledger quantiles` look
+at every value, and the last two must say the same.
 """
 
 import os
@@ -28,6 +29,7 @@ import polars as pl
 from flows import warehouse
 from flows.derive import derive
 from flows.lake import Lake
+from flows.raw_quantiles import raw_quantiles
 from transforms.tables import samples
 
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -188,14 +190,25 @@ def ask_all(root: Path, repeats: int = 25) -> None:
             {
                 "from raw, ours, reservoir_quantile (approximate)": lambda: ours(FLEET_DRAWN),
                 "from raw, chdb, quantiles (approximate)": lambda: theirs(PEER_DRAWN),
+                "from raw, ours, faultledger quantiles (exact)": lambda: counted(root),
                 "from raw, ours, quantile_disc (exact)": lambda: ours(FLEET_EXACT),
                 "from raw, chdb, quantilesExact (exact)": lambda: theirs(PEER_EXACT),
             },
             max(5, repeats // 3),
         )
+        by_sql = [row[1] for row in opened.sql(FLEET_EXACT.format(**words)).fetchall()]
+        told = raw_quantiles(root, "power_w", DAY, DAY + timedelta(days=1))
+        assert told.select("p50", "p95").rows() == [tuple(one) for one in by_sql]
     print("  wall ms    CPU ms")
     for name, (wall, cpu) in found.items():
         print(f"{1000 * wall:9.1f} {1000 * cpu:9.1f}  {name}")
+
+
+def counted(root: Path) -> Taken:
+    """The command's own work, from finding the files to the answer."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    raw_quantiles(root, "power_w", DAY, DAY + timedelta(days=1))
+    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def medians(works: dict[str, Callable[[], Taken]], repeats: int) -> dict[str, Taken]:
