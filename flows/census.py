@@ -137,18 +137,21 @@ def _files(path: str) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _stamps(table: Table, node: Node, depth: int, label: str = "") -> Iterator[tuple[str, Stamp]]:
+def _stamps(table: Table, node: Node, depth: int) -> Iterator[tuple[str, Stamp]]:
     """Label and stamp of the files of a folder, in order; void late ones are none."""
-    if depth:
-        for name in sorted(node[1]):
-            yield from _stamps(table, node[1][name], depth - 1, f"{label}/{name}".lstrip("/"))
-        return
-    files = node[1]
-    if PART not in files:
-        return
-    size, changed = files[PART]
-    yield label, (size, changed)
-    if table.is_sampled and len(files) > 1:
-        for name in sorted(files):
-            if lates.is_beside(name, size):
-                yield f"{label}/{name.removesuffix('.parquet')}", tuple(files[name])
+    folders = {"": node}
+    for level in range(depth):
+        folders = {
+            f"{label}/{name}" if level else name: below[1][name]
+            for label, below in folders.items()
+            for name in sorted(below[1])
+        }
+    for label, (_, files) in folders.items():
+        if PART not in files:
+            continue
+        size, changed = files[PART]
+        yield label, (size, changed)
+        if table.is_sampled and len(files) > 1:
+            for name in sorted(files):
+                if lates.is_beside(name, size):
+                    yield f"{label}/{name.removesuffix('.parquet')}", tuple(files[name])

@@ -60,8 +60,9 @@ def derive(
         if since is None and until is None:
             forget_unobserved(lake, stretches, census)
         progress("warehouse", len(stretches), len(stretches))
-        warehouse.refresh(root)
-        return summary(lake, stretches, made, census)
+        report = summary(lake, stretches, made, census)
+        warehouse.refresh(root, census)
+        return report
 
 
 def summary(

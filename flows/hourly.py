@@ -40,20 +40,25 @@ def make(lake: Lake, stretch: "Stretch", code: str, census: Census) -> bool:
     inputs = {t: census.stamps(t, window.since - HOUR, window.until) for t in recipe.reads}
     outputs = {t: census.stamps(t, window.since, window.until) for t in recipe.makes}
     frozen = frozen_until(lake, recipe)
+    whole = _settled(inputs, outputs, window.since, window.until, frozen)
+    if note.get("whole") == whole:
+        return False
     made = is_new = False
     for day in _days(inputs, outputs, window):
         some = {t: census.stamps(t, day - HOUR, day + DAY) for t in recipe.reads}
         there = {t: census.stamps(t, day, day + DAY) for t in recipe.makes}
-        if note["days"].get(f"{day:%Y-%m-%d}") == _settled(some, there, day, frozen):
+        if note["days"].get(f"{day:%Y-%m-%d}") == _settled(some, there, day, day + DAY, frozen):
             continue
         is_new = True
         if after := _bring_up(lake, stretch, note, day, some, there, frozen):
             made, there = True, after
             census.renew(recipe.makes, day, day + DAY)
-        note["days"][f"{day:%Y-%m-%d}"] = _settled(some, there, day, frozen)
+        note["days"][f"{day:%Y-%m-%d}"] = _settled(some, there, day, day + DAY, frozen)
         if after:
             lake.remember(name, note)
             is_new = False
+    if note["days"] and not made:  # nor will the next run, as long as nothing changes
+        note["whole"], is_new = whole, True
     if is_new:
         lake.remember(name, note)
     return made
@@ -68,12 +73,16 @@ def _days(
 
 
 def _settled(
-    inputs: dict[Table, Stamps], outputs: dict[Table, Stamps], day: datetime, frozen: datetime
+    inputs: dict[Table, Stamps],
+    outputs: dict[Table, Stamps],
+    since: datetime,
+    until: datetime,
+    frozen: datetime,
 ) -> str:
-    """What tells that nothing has changed that a day is made of, nor what was made."""
-    since = min(max(frozen, day), day + DAY)
+    """What tells that nothing has changed that [since, until) is made of, nor what was made."""
+    first = min(max(frozen, since), until)
     told = [(t.name, stamps) for files in (inputs, outputs) for t, stamps in files.items()]
-    return hashlib.sha256(f"{since} {told}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{first} {told}".encode()).hexdigest()[:16]
 
 
 def _bring_up(

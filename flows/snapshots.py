@@ -41,19 +41,21 @@ class Snapshot:
         return self.held.get(_place(table), {})
 
 
-def snapshot(lake: Lake) -> Snapshot:
+def snapshot(lake: Lake, census: Census | None = None) -> Snapshot:
     """Freeze the tables of `lake` as they are now.
 
     The latest snapshot serves again while it holds these very files. Of several the oldest goes:
     it becomes the new one, since few of thousands of files and folders have changed in between.
+
+    `census` is of one who has it that nobody else writes derived tables: those are as it says.
     """
     with lake.lock("snapshot"):
         lay_by_day(lake)
-        now = _now(lake)
+        now = _now(lake, census)
         kept = lake.root / FOLDER
         numbers = sorted(int(p.name) for p in kept.glob("*") if p.name.isdecimal())
         if numbers and _held(kept / str(numbers[-1])) == now:
-            return _at(lake, str(numbers[-1]), now)
+            return _at(lake, str(numbers[-1]), now, census)
         fresh = str(numbers[-1] + 1 if numbers else 1)
         draft = draft_folder(lake.staging)
         if len(numbers) >= KEPT:
@@ -65,7 +67,7 @@ def snapshot(lake: Lake) -> Snapshot:
         (draft / FILES).unlink(missing_ok=True)
         held = _bring_up_to(draft, before or {}, lake.root, now)
         for _ in range(TRIES):
-            if held == now or now == (now := _now(lake)):
+            if held == now or now == (now := _now(lake, census)):
                 break
             held = _bring_up_to(draft, held, lake.root, now)
         (draft / FILES).write_text(json.dumps(held))
@@ -74,17 +76,23 @@ def snapshot(lake: Lake) -> Snapshot:
         flush(kept)
         for number in numbers[: 1 - KEPT]:
             shutil.rmtree(kept / str(number), ignore_errors=True)
-        return _at(lake, fresh, held)
+        return _at(lake, fresh, held, census)
 
 
-def _now(lake: Lake) -> Held:
-    census = Census(lake)
-    return {_place(table): stamps for table in tables.ALL if (stamps := census.stamps(table))}
+def _now(lake: Lake, census: Census | None) -> Held:
+    fresh = Census(lake)
+    asked = {"observed": fresh, "derived": census or fresh}
+    return {_place(t): stamps for t in tables.ALL if (stamps := asked[t.room].stamps(t))}
 
 
-def _at(lake: Lake, number: str, held: Held) -> Snapshot:
+def _at(lake: Lake, number: str, held: Held, census: Census | None) -> Snapshot:
     folder = Path(FOLDER, number)
-    return Snapshot(Lake(lake.root / folder), folder, held)
+    frozen = Snapshot(Lake(lake.root / folder), folder, held)
+    if census:  # what it was told of files holds of the same files
+        known = (t for t in tables.ALL if t.name in census.told)
+        same = (t.name for t in known if census.stamps(t) == frozen.stamps(t))
+        frozen.told.update({name: census.told[name] for name in same})
+    return frozen
 
 
 def _place(table: Table) -> str:

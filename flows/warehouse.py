@@ -21,6 +21,7 @@ import polars as pl
 
 from flows import furnishing
 from flows.atomic import draft_folder, publish
+from flows.census import Census
 from flows.furnishing import WarehouseError as WarehouseError
 from flows.lake import Lake
 from flows.parquet_views import quoted
@@ -35,11 +36,14 @@ SPREAD = "SET perfect_ht_threshold = 0"
 """Groups of few small numbers, as hours are, would all have their quantiles found by one thread."""
 
 
-def refresh(root: Path) -> Path:
-    """Freeze the lake's tables and build faultledger.duckdb over them; readers never wait."""
+def refresh(root: Path, census: Census | None = None) -> Path:
+    """Freeze the lake's tables and build faultledger.duckdb over them; readers never wait.
+
+    `census` has the derived tables as they are, of one who lets nobody else write them.
+    """
     lake = Lake(root)
     with lake.lock("warehouse"):
-        frozen = snapshot(lake)
+        frozen = snapshot(lake, census)
         stage = draft_folder(lake.staging)
 
         def build(draft: Path) -> None:

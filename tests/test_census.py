@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 from lakes import at, rows
 
 from flows.census import Census
+from flows.derive import derive
 from flows.lake import Lake
+from flows.looks import look
 from flows.snapshots import snapshot
-from transforms.tables import observed, samples
+from transforms import tables
+from transforms.tables import derived, observed, samples
 
 HOUR = timedelta(hours=1)
 START = at("2026-02-28T20:00")
@@ -125,3 +128,23 @@ def test_a_note_that_is_torn_or_gone_costs_only_time(tmp_path):
     for note in (tmp_path / ".state/census").glob("*.json"):
         note.write_text('{"looked":')
     agree(lake)
+
+
+def test_the_snapshot_of_one_who_derives_holds_what_came_meanwhile_as_well(tmp_path):
+    """It takes derived tables as its census has them, and of what was told only what still holds."""
+    lake = Lake(tmp_path)
+    for hour in range(3):
+        lake.merge(samples.NODE_SAMPLES, loads(hour, "n1"))
+    lake.merge(observed.NODE_STATES, down(0, "n1"))
+    derive(lake.root)
+    taken = snapshot(lake)
+    assert taken.folder.name == "1"  # the derivation's own serves: nothing has changed since
+    census = Census(lake)
+    look(lake, tables.ALL, census)
+    lake.merge(samples.NODE_SAMPLES, loads(3, "n2"))
+    frozen = snapshot(lake, census)
+    assert frozen.folder.name == "2"
+    assert all(frozen.stamps(table) == lake.stamps(table) for table in tables.ALL)
+    assert samples.NODE_SAMPLES.name not in frozen.told
+    assert derived.INCIDENTS.name in frozen.told
+    assert look(lake, tables.ALL, frozen) == look(lake, tables.ALL, Census(lake))

@@ -7,11 +7,12 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lakes import at, bytes_of, rows
+from lakes import at, bytes_of, rows, take
 
+from flows import making, verbs
 from flows.derive import derive
 from flows.lake import Lake
-from transforms import recipes
+from transforms import recipes, tables
 from transforms.recipes import Recipe
 from transforms.tables import derived, observed
 
@@ -179,3 +180,62 @@ def test_spells_in_any_order_come_out_as_if_all_had_been_there(tmp_path_factory,
 
 def after(began, hours):
     return None if hours is None else (at(began) + timedelta(hours=hours)).isoformat()
+
+
+@pytest.fixture
+def works(monkeypatch):
+    """The first day made of every stretch that the latest derivation began."""
+    begun = {}
+    make, make_all = making._make, making.make_all
+
+    def made(lake, works, census):
+        begun.update((work.stretch.name, f"{work.since:%m-%d}") for work in works)
+        make(lake, works, census)
+
+    def made_all(*words):
+        begun.clear()
+        return make_all(*words)
+
+    monkeypatch.setattr(making, "_make", made)
+    monkeypatch.setattr(making, "make_all", made_all)
+    return begun
+
+
+def known_before(whole, lake, end):
+    """Give `lake` the records that `whole` has of the days before `end`."""
+    for table in tables.OBSERVED:
+        for label, path in whole.partitions(table).items():
+            to = lake.root / path.relative_to(whole.root)
+            if label < f"day={end:%Y-%m-%d}" and not to.exists():
+                to.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, to)
+
+
+@pytest.mark.slow
+def test_a_fleet_s_new_month_day_by_day_gives_the_same_bytes_by_every_recipe(tmp_path, works):
+    files = tmp_path / "files"
+    assert verbs.simulate(files, gpus=96, days=36, seed=3) == 0
+    whole, lake = Lake(tmp_path / "whole"), Lake(tmp_path / "lake")
+    said = (files / "settings.toml").read_text().splitlines(keepends=True)
+    for root in (whole.root, lake.root):
+        root.mkdir()
+        told = "".join(
+            line for line in said if not line.startswith("observed_")
+        )  # the horizon moves
+        (root / "settings.toml").write_text(told)
+    kinds = ("slurm", "kernel", "train", "inventory", "telemetry")
+    take(whole.root, *(path for kind in kinds for path in sorted((files / kind).iterdir())))
+    for day in (1, 2, 3, 5):
+        known_before(whole, lake, date(2026, 4, day))
+        derive(lake.root)
+        told = dict(works)
+        fresh = tmp_path / "fresh"
+        shutil.copytree(
+            lake.root, fresh, ignore=shutil.ignore_patterns("derived", ".*", "*.duckdb")
+        )
+        derive(fresh)
+        assert bytes_of(lake.root, "derived") == bytes_of(fresh, "derived"), day
+        shutil.rmtree(fresh)
+        for name in ("incidents", "gpu_time"):
+            since = told[f"{name}-2026-03-02-2026-04-01"]
+            assert since > "03-02" or day < 3, name  # to begin with all is asked of the horizon
