@@ -128,7 +128,7 @@ def live(rng, table, run: str, job: str, until: float) -> None:
         )  # fmt: skip
         table["run_attempts"].append(held)
         progress = began
-        if held["logs_steps"] and rng.random() < 0.9:
+        if rng.random() < 0.9:  # steps may be all that is seen of a log
             skew = rng.choice([0, 0, -2.5, 40])
             ready = began + rng.uniform(0, pace)
             made = step_rows(
@@ -142,6 +142,10 @@ def live(rng, table, run: str, job: str, until: float) -> None:
                 table["run_marks"].append(mark("job_start", began + grown, None, gpus=gpus, **who))
             ended = rng.choice([ready, None])
             table["run_marks"].append(mark("init", began + skew, ended and ended + skew, **who))
+            for kind in rng.sample(["data_wait", "eval", "finished"], rng.randint(0, 2)):
+                said = began + rng.uniform(0, length)
+                lasted = rng.choice([None, said + rng.uniform(0, until / 2)])
+                table["run_marks"].append(mark(kind, said, lasted, **who))
             for row in rng.sample(made, min(len(made), 2)):
                 blocked = rng.choice([None, row["began"] + pace / 3])
                 table["checkpoints"].append(
@@ -310,6 +314,44 @@ def test_a_day_knows_nothing_from_beyond_its_reach(seed, day):
     found = account_frames(alone, as_the_lake_reads(frames, alone))
     for name, account in whole.items():
         assert found[name].equals(account.filter(pl.col("day") == alone.since.date()))
+
+
+LAST = {
+    "steps are all that is seen of a log": (
+        {"steps": step_rows(1, 0, [60] * 5)},
+        {"ideal", "unknown"},
+        {"not_measured"},
+    ),
+    "finished and not released": (
+        {"run_marks": [mark("finished", 0, None)]},
+        {"drain_idle"},
+        {"not_measured"},
+    ),
+    "a wait for data that outlasts the reach": (
+        {"run_marks": [mark("data_wait", 0, 30 * DAY_S)]},
+        {"data_stall"},
+        {"not_measured"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("logs", "near", "far"), LAST.values(), ids=LAST.keys())
+def test_an_attempt_that_outlasts_its_log_is_told_of_as_far_as_the_reach_goes(logs, near, far):
+    """Whichever days are derived with it: a new hour remakes only the last days of a month."""
+    one = attempt(0, None, ["n0"], logs_steps=False)
+    given = {"fleet": [node("n0")], "run_attempts": [one], **logs}
+    horizon = 40 * DAY_S
+    frames = paced(
+        window(0, 40, horizon), {name: rows(name, *made) for name, made in given.items()}
+    )
+    whole = account_frames(window(0, 40, horizon), frames)
+    for day in range(40):
+        alone = window(day, day + 1, horizon)
+        found = account_frames(alone, as_the_lake_reads(frames, alone))
+        for name, account in whole.items():
+            assert found[name].equals(account.filter(pl.col("day") == alone.since.date()))
+        said = set(found["run_time"]["leaf"].cast(pl.String))
+        assert said <= near if day <= REACH_DAYS else said == far
 
 
 @settings(max_examples=15, deadline=None)

@@ -14,8 +14,8 @@ import polars as pl
 from transforms import checkpoints
 from transforms.ledger import startup
 from transforms.ledger.fates import Fates, claims_of, edges
-from transforms.ledger.lines import REACH_MS
-from transforms.ledger.logs import Logs, Span, by_line, holding
+from transforms.ledger.lines import end_of_reach
+from transforms.ledger.logs import Logs, Span, holding, shared
 from transforms.ledger.owners import INSURANCE, NOBODY
 from transforms.ledger.paces import Paces
 from transforms.ledger.struck import Strikes
@@ -45,15 +45,13 @@ def attempt_claims(
     touches are claimed as one.
     """
     held = holding(lines).with_columns(began="started")
-    held = held.with_columns(
-        has_log=pl.col("logs_steps") | pl.col("line").is_in(_wrote(logs, held, len(lines))),
-    )
-    late = stops.join(held.filter("has_log"), on="line", how="semi")
-    in_reach = (pl.col("failed_at") // DAY_MS + 1) * DAY_MS + REACH_MS
+    heard = logs.heard(held, len(lines))
+    late = stops.join(heard, on="line", how="semi")
+    in_reach = end_of_reach("failed_at")
     hang = late.with_columns(began="failed_at", ended=pl.min_horizontal("detected_at", in_reach))
     decide = late.with_columns(began="detected_at", ended=pl.min_horizontal("decided_at", in_reach))
     restores = startup.closed(checkpoints.restores(logs.checkpoints), logs.steps, stops, held)
-    starts = startup.launches(logs.steps, logs.checkpoints, logs.marks, stops, held, lines)
+    starts = startup.launches(logs.steps, logs.checkpoints, logs.marks, stops, held, heard, lines)
     hang = hang.with_columns(evidence=_last_sign(hang, logs.steps))
     stalls = checkpoints.stalls(logs.checkpoints)
     above = [
@@ -64,11 +62,11 @@ def attempt_claims(
     below = [
         _claim(restores, "restore", "checkpoints"),
         _claim(starts, "init", pl.col("evidence")),
-        _claim(hang, "hang", pl.col("evidence"), owner=pl.col("owner")),
-        _claim(decide, "decide", "marks", owner=pl.col("owner")),
+        _claim(shared(hang, heard), "hang", pl.col("evidence"), owner=pl.col("owner")),
+        _claim(shared(decide, heard), "decide", "marks", owner=pl.col("owner")),
         _claim(_released_late(logs, held), "drain_idle", "marks"),
-        _claim(held.filter("has_log"), "unknown", "none"),
-        _claim(held.filter(~pl.col("has_log")), "not_measured", "scheduler"),
+        _claim(heard, "unknown", "none"),
+        _claim(held.filter(~pl.col("logs_steps")), "not_measured", "scheduler"),
     ]
     above = [span.within(level) for level in above]
     lost, kept = claims_of(fates, paces, strikes, lines, logs, horizon, [marks, *map(edges, above)])
@@ -87,19 +85,6 @@ def attempt_claims(
     return [*above, *trained_through, *(span.within(level) for level in below)]
 
 
-def _wrote(logs: Logs, held: pl.DataFrame, lines: int) -> pl.Series:
-    """Attempts with a log row within their allocation, not just nearest to it."""
-    bounds = by_line(held.select("line", "started", "ended"), lines)
-    since, until = (pack(np.arange(lines), at) for at in bounds)
-    wrote = np.zeros(lines, bool)
-    for rows in (logs.steps, logs.checkpoints, logs.marks):
-        keys = pack(rows["line"], rows["began"])
-        if (keys[1:] < keys[:-1]).any():
-            keys.sort()
-        wrote |= np.searchsorted(keys, since) < np.searchsorted(keys, until)
-    return pl.Series(np.flatnonzero(wrote)).implode()
-
-
 def _last_sign(hang: pl.DataFrame, steps: pl.DataFrame) -> pl.Series:
     """What tells that progress ended: steps, where one began earlier on that day, else marks."""
     keys = pack(steps["line"], steps["began"])
@@ -110,12 +95,12 @@ def _last_sign(hang: pl.DataFrame, steps: pl.DataFrame) -> pl.Series:
 
 
 def _released_late(logs: Logs, held: pl.DataFrame) -> pl.DataFrame:
-    """From the end of training to the end of the allocation."""
+    """From the end of training to the end of the allocation, as far as the reach goes."""
     done = logs.marks.filter(pl.col("kind").is_in(["finished", "job_end"]))
     return (
-        done.group_by("line")
-        .agg(pl.col("began").min())
+        done.select("line", "began")
         .join(held.select("line", "ended"), on="line")
+        .with_columns(ended=pl.min_horizontal("ended", end_of_reach("began")))
     )
 
 

@@ -21,6 +21,11 @@ REACH_MS = REACH_DAYS * DAY_MS
 WRITER = ("cluster", "run", "job_id")
 
 
+def end_of_reach(at: str) -> pl.Expr:
+    """The first midnight (ms) whose day an instant (column of ms) does not bear on any more."""
+    return (pl.col(at) // DAY_MS + 1) * DAY_MS + REACH_MS
+
+
 def attempt_lines(run_attempts: pl.DataFrame, horizon: datetime) -> pl.DataFrame:
     """One row per attempt, ordered within its run; instants are integer ms.
 

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 
 from transforms.ledger import steps as training
-from transforms.ledger.lines import WRITER, Writers, on_lines
-from transforms.ledger.timeline import FOREVER, starts_of
+from transforms.ledger.lines import REACH_DAYS, REACH_MS, WRITER, Writers, end_of_reach, on_lines
+from transforms.ledger.timeline import BOUNDS, DAY_MS, FOREVER, starts_of
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,67 @@ class Logs:
         tokens = ["tokens"] if steps["tokens"].null_count() < len(steps) else []
         told = steps.select(*WRITER, "step", "began", "ended", *tokens)
         trained, saved, marked = on_lines(Writers.of(lines), told, checkpoints, run_marks)
-        return cls(training.one_row_a_step(trained), saved, marked)
+        return cls(
+            training.one_row_a_step(_in_reach(trained, "ended")),
+            _in_reach(saved, "block_ended"),
+            _in_reach(marked, "ended"),
+        )
 
     def lasting(self, kind: str) -> pl.DataFrame:
         """Marks of one kind that came to an end."""
         return self.marks.filter(pl.col("kind") == kind, pl.col("ended").is_not_null())
+
+    def heard(self, held: pl.DataFrame, lines: int) -> pl.DataFrame:
+        """When allocations are known to have a log: line, began, ended, sorted and apart.
+
+        `held` has line, began and ended of the allocations, and logs_steps. That one is true says
+        so of the whole; else every row of a log within the allocation does of the days within reach.
+        """
+        known = held.filter("logs_steps").select(BOUNDS)
+        others = held.filter(~pl.col("logs_steps")).select(BOUNDS)
+        if others.is_empty():
+            return known
+        since, until = by_line(others, lines)
+        found = []
+        for rows in (self.steps, self.checkpoints, self.marks):
+            line, began = rows["line"].to_numpy(), rows["began"].to_numpy()
+            inside = (since[line] <= began) & (began < until[line])
+            line, day = line[inside], began[inside] // DAY_MS
+            first = starts_of(line, day)
+            found.append(pl.DataFrame({"line": line[first], "day": day[first]}))
+        days = pl.concat(found).unique().sort("line", "day")
+        is_apart = pl.col("line").diff().ne(0) | pl.col("day").diff().gt(2 * REACH_DAYS + 1)
+        told = (
+            days.group_by("line", is_apart.fill_null(True).cum_sum().alias("n"))
+            .agg(
+                began=(pl.col("day").min() - REACH_DAYS) * DAY_MS,
+                ended=(pl.col("day").max() + 1 + REACH_DAYS) * DAY_MS,
+            )
+            .select(BOUNDS)
+        )
+        return pl.concat([known, shared(told, others)]).sort("line", "began")
+
+
+def _in_reach(rows: pl.DataFrame, end: str) -> pl.DataFrame:
+    """What lasts beyond the reach is taken to have ended there: farther days do not read of it."""
+    if ((rows[end] - rows["began"]) <= REACH_MS).all():
+        return rows
+    return rows.with_columns(
+        pl.when(pl.col(end).is_not_null()).then(pl.min_horizontal(end, end_of_reach("began")))
+    )
+
+
+def shared(rows: pl.DataFrame, spells: pl.DataFrame) -> pl.DataFrame:
+    """The parts of rows that lie within spells of their line, which are apart."""
+    there = spells.select("line", low="began", high="ended")
+    return (
+        rows.join(there, on="line", maintain_order="left_right")
+        .with_columns(
+            began=pl.max_horizontal("began", "low"), ended=pl.min_horizontal("ended", "high")
+        )
+        .filter(pl.col("began") < pl.col("ended"))
+        .drop("low", "high")
+    )
 
 
 @dataclass(frozen=True)

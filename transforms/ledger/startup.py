@@ -8,6 +8,7 @@ usually take to their first step, then a hang (methods G-2 rule 5, G-10).
 import polars as pl
 
 from transforms.ledger.lines import REACH_MS
+from transforms.ledger.logs import shared
 from transforms.ledger.timeline import BOUNDS, DAY_MS, starts_of
 
 PATIENCE = 3
@@ -25,11 +26,13 @@ def launches(
     marks: pl.DataFrame,
     stops: pl.DataFrame,
     held: pl.DataFrame,
+    heard: pl.DataFrame,
     lines: pl.DataFrame,
 ) -> pl.DataFrame:
     """Claims of `init`: init marks, and the time from the allocation to the first sign of work.
 
-    Logs are on their lines; `held` has line, began and ended of the allocations, and has_log.
+    Logs are on their lines; `held` has line, began and ended of the allocations, `heard` the
+    parts of them that are known to have a log.
     Nobody knows of a first sign that comes later than the reach; such a wait stays unknown.
     Gives line, began, ended and evidence.
     """
@@ -49,12 +52,14 @@ def launches(
     launch = held.select("line", "began").join(first, on="line")
     launch = launch.filter(pl.col("ended") - pl.col("began") <= REACH_MS).select(STARTS)
     silent = (
-        held.filter("has_log")
+        held.select("line", "began")
+        .join(heard, on="line", how="semi")
         .join(first, on="line", how="anti")
         .join(_noticed(stops), on="line")
         .filter(pl.col("detected_at") - pl.col("began") <= REACH_MS)
         .select("line", "began", ended="detected_at", evidence=pl.lit("marks"))
     )
+    silent = shared(silent, heard)
     marked = closed(marks.filter(pl.col("kind") == "init"), steps, stops, held)
     begun = pl.concat([launch, silent, marked.with_columns(evidence=pl.lit("marks"))])
     is_known = pl.col("line").is_in(first_steps["line"].implode())
