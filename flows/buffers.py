@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from flows.identity import Digest
 
-BLOCK = 256 * 1024
+BLOCK = 512 * 1024
 """Bytes read and hashed in turn: they are still in the processor's own memory."""
 
 

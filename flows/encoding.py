@@ -82,12 +82,14 @@ def _column(series: pl.Series) -> pa.Array:
 
 def _decimal(series: pl.Series) -> pa.Array | None:
     """The column in decimals; None where some value is none."""
-    parts = [part.fill_null(0.0).to_numpy() for part in series.get_chunks()]
+    nulls = series.null_count()
+    filled = series.fill_null(0.0) if nulls else series
+    parts = [part.to_numpy() for part in filled.get_chunks()]
     found = scaled_parts(parts, BY_NAME.get(series.name))
     if found is None:
         return None
     validity = None
-    if nulls := series.null_count():
+    if nulls:
         validity = pa.py_buffer(np.packbits(series.is_not_null().to_numpy(), bitorder="little"))
     kind = (pa.decimal32 if found.digits == SHORT else pa.decimal64)(found.digits, found.places)
     whole = pa.py_buffer(found.whole)
