@@ -278,7 +278,3 @@ def _now(as_of: str | None) -> datetime:
 
 def _is_plain(plain: bool | None) -> bool:
     return "PREFECT_API_URL" not in os.environ if plain is None else plain
-
-
-if __name__ == "__main__":
-    sys.exit(main())

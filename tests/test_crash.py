@@ -34,7 +34,7 @@ POLLED = (
 
 def start(call: list[str], root: Path) -> subprocess.Popen[bytes]:
     as_of = ["--as-of", AS_OF] if call[0] == "ingest" else []
-    command = [sys.executable, "-m", "flows.cli", *call, "--plain", "--lake", str(root), *as_of]
+    command = [sys.executable, "-m", "flows", *call, "--plain", "--lake", str(root), *as_of]
     return subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
     )

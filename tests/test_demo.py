@@ -34,7 +34,7 @@ pytestmark = pytest.mark.integration
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The lake that the demo leaves, and what it printed."""
     root = tmp_path_factory.mktemp("demo") / "lake"
-    command = [sys.executable, "-m", "flows.cli", "demo", "--lake", str(root)]
+    command = [sys.executable, "-m", "flows", "demo", "--lake", str(root)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-2_000:]
     return root, done.stdout

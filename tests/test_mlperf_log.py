@@ -49,7 +49,7 @@ def test_four_fifths_of_the_job_are_start_up(shared_data, tmp_path):
     lake = tmp_path / "lake"
     for verb in (["ingest", str(shared_data / FILE)], ["derive"]):
         told = subprocess.run(
-            [sys.executable, "-m", "flows.cli", *verb, "--plain", "--lake", str(lake)],
+            [sys.executable, "-m", "flows", *verb, "--plain", "--lake", str(lake)],
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert told.returncode == 0, told.stderr

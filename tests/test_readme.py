@@ -119,7 +119,7 @@ def demo_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def faultledger(call: str, folder: Path) -> str:
-    command = [sys.executable, "-m", "flows.cli", *shlex.split(call)]
+    command = [sys.executable, "-m", "flows", *shlex.split(call)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stderr  # 1: the sample's planted bad records
     return done.stdout
