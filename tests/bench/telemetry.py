@@ -256,16 +256,18 @@ def grown(plain: Path, folder: Path, nodes: int, count: int, times: int) -> list
     return told
 
 
-def show_growth(first: Cost, told: list[tuple[int, Cost]], samples: int) -> None:
-    print(
-        f"\n{'input':>6} {'M samples':>10} {'CPU-s':>8} {'ns/sample':>10} {'of 1x':>6} {'peak MiB':>9}"
-    )
+def show_growth(
+    first: Cost, told: list[tuple[int, Cost]], samples: int, peers: dict[str, float]
+) -> None:
+    """All of ours, start included; `peers` take so many CPU-seconds a sample, of any number."""
+    heads = "".join(f" {f'x {name}':>19}" for name in peers)
+    print(f"\n{'input':>6} {'M samples':>10} {'CPU-s':>8} {'M/CPU-s':>8} {'peak MiB':>9}{heads}")
     for times, cost in [(1, first), *told]:
         each = cost.seconds / samples / times
-        share = each * samples / first.seconds
+        ratios = "".join(f" {theirs / each:19.1f}" for theirs in peers.values())
         print(
-            f"{times:5}x {samples * times / 1e6:10.1f} {cost.seconds:8.2f} {each * 1e9:10.0f} "
-            f"{share:6.2f} {cost.peak:9.0f}"
+            f"{times:5}x {samples * times / 1e6:10.1f} {cost.seconds:8.2f} {1e-6 / each:8.2f} "
+            f"{cost.peak:9.0f}{ratios}"
         )
 
 
@@ -315,7 +317,13 @@ def main(nodes: int = 64, count: int = 240, runs: int = 3, times: int = 4) -> No
         show(rows)
         if times > 1:
             shutil.rmtree(packed)
-            show_growth(text, grown(plain, folder, nodes, count, times), whole)
+            each = {name: cost.seconds / samples for name, samples, cost in rows}
+            peers_of = {
+                name.partition(",")[0]: taken
+                for name, taken in each.items()
+                if name.startswith(("prometheus_client", "VictoriaMetrics"))
+            }
+            show_growth(text, grown(plain, folder, nodes, count, times), whole, peers_of)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
