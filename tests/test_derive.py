@@ -264,7 +264,7 @@ def test_every_recipe_by_itself_gives_the_same_bytes_in_parts(sample, concluded,
     for recipe in recipes.RECIPES:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(recipes, "RECIPES", (recipe,))
-            patch.setattr(warehouse, "refresh", lambda root: None)  # of no byte that is compared
+            patch.setattr(warehouse, "refresh", lambda *_: None)  # of no byte that is compared
             for until, since in pairwise(ENDS):
                 derive(root, since, until)
     assert bytes_of(root, "derived") == bytes_of(concluded, "derived")
