@@ -5,7 +5,7 @@ never set, a share of refusals that the caller does not allow - sends all the fi
 the way of `reading.take`, one by one: that way is exact, and says what is wrong with which.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,13 +14,15 @@ import polars as pl
 
 from flows import packing, settings
 from flows.errors import RefusedError
-from flows.holding import CHANGED, Held
+from flows.holding import CHANGED, Held, hold_open
+from flows.identity import Digest
 from flows.landing import Found
 from flows.packing import Budget, Stream
 from flows.pieces import PIECE
 from flows.reading import EARLIEST, Options, Taken, origin_of, take
+from flows.windows import FileWindow, TextWindow
 from transforms.sources import BY_NAME as SOURCES
-from transforms.sources.base import Bulk, BulkReader, Origin, Skimmed, Source, Text
+from transforms.sources.base import Bulk, BulkReader, Origin, Skimmed, Source, Text, Window
 from transforms.tables import BY_NAME as TABLES
 
 TOGETHER = 64 * 1024**2
@@ -81,26 +83,57 @@ class Waiting:
     room: int
 
 
-def skim(held: Held, source: Source, options: Options, said: settings.Settings) -> Waiting:
-    """Take out of a large file what it says, and let go of its bytes if they can be had again."""
-    as_it_is = Waiting(held, None, held.size)
-    if held.data is None or (held.file is None and held.size < LARGE_PACKED):
-        return as_it_is
-    # A member of an archive that is not packed by itself has no place to be read from again.
-    can_be_let_go = held.file is not None or packing.is_packed(bytes(held.data[:10]))
-    if not can_be_let_go or not (text := _text(held)):
-        return as_it_is
-    kept = held.released()
-    try:
-        skimmed = _reader(source.name).skim(
-            text, origin_of(held, options, said), lambda: _once_more(kept)
-        )
-    except (Exception, pl.exceptions.PanicException):
-        _reader.cache_clear()
-        return as_it_is
+def skim_file(
+    found: Found,
+    memory: bytearray,
+    source: Source,
+    options: Options,
+    said: settings.Settings,
+) -> Waiting | None:
+    """Take out of a large file what it says while its bytes pass by; None where that is not all.
+
+    The file stays open, to be read once more if it must be.
+    """
+    if found.is_tree or not WORTH_IT <= found.size <= PIECE:
+        return None
+    held = hold_open(found)
+    assert held.file
+    digest = Digest(is_bulk=True)
+    window = FileWindow(held.file, held.size, digest, memory)
+    kept: list[Held] = []
+    origin = origin_of(held, options, said)
+    skimmed = _skimmed(source, window, origin, lambda: _once_more(kept[0]))
     if skimmed is None:
+        held.close()
+        return None
+    size = window.passed
+    held = replace(held, digest=str(digest), size=size, budget=Budget(size))
+    kept.append(held)
+    return Waiting(held, skimmed, size // SKIMMED)
+
+
+def skim(held: Held, source: Source, options: Options, said: settings.Settings) -> Waiting:
+    """Take out of a packed file what it says, and let go of its text."""
+    as_it_is = Waiting(held, None, held.size)
+    if not held.data or held.size < LARGE_PACKED or not packing.is_packed(bytes(held.data[:10])):
         return as_it_is
-    return Waiting(kept, skimmed, len(text) // SKIMMED + len(kept.data or b""))
+    if not (text := _text(held)):
+        return as_it_is
+    origin = origin_of(held, options, said)
+    skimmed = _skimmed(source, TextWindow(text), origin, lambda: _once_more(held))
+    return Waiting(held, skimmed, len(text) // SKIMMED + held.size) if skimmed else as_it_is
+
+
+def _skimmed(
+    source: Source, window: Window, origin: Origin, again: Callable[[], Text]
+) -> Skimmed | None:
+    try:
+        return _reader(source.name).skim(window, origin, again)
+    except (Exception, pl.exceptions.PanicException) as error:
+        if isinstance(error, OSError):
+            raise
+        _reader.cache_clear()
+        return None
 
 
 def _once_more(held: Held) -> Text:

@@ -2,7 +2,6 @@
 
 import tempfile
 import zlib
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -16,8 +15,6 @@ from flows.landing import Found
 from flows.packing import Budget, Stream
 
 SMALL = 64 * 1024**2
-KEPT_OPEN = 1 << 20
-"""Bytes of samples from which on their file stays open, so that its bytes need not be kept."""
 CHANGED = "changed while it was read: ingest it again"
 _BLOCK = 1 << 20
 GZIP = 31  # of zlib: with gzip's header and its checksum
@@ -41,7 +38,7 @@ class Held:
 
     digest  by what it is known, see `identity`; '' of an archive's member until it is asked for
     data    all of it, where it is in memory
-    file    where it can be read from: of more than SMALL bytes, or of memory that is only lent
+    file    where it can be read from otherwise
     """
 
     name: str
@@ -88,10 +85,6 @@ class Held:
         stream.check()
         return text if len(text) <= most else None
 
-    def released(self) -> "Held":
-        """The same without what can be read once more, if somebody must."""
-        return replace(self, data=None) if self.file is not None else self
-
     def without_bytes(self) -> "Held":
         """What is known of it, once nobody needs its bytes any more."""
         self.close()
@@ -127,24 +120,24 @@ def _gunzipped(data: bytes | bytearray, most: int) -> bytes | None:
 
 
 def hold_in(buffers: Buffers, found: Found) -> Held:
-    """Take hold of a file of bulk samples, a small one in memory that is to be given back.
-
-    It stays open where it is worth it to let go of that memory early.
-    """
+    """Take hold of a file of bulk samples, a small one in memory that is to be given back."""
     about = found.path.stat()  # it may have grown since it was listed
     if found.is_tree or about.st_size > SMALL:
         return hold(found, is_bulk=True)
     modified = datetime.fromtimestamp(int(about.st_mtime), UTC)
     digest = identity.Digest(is_bulk=True)
-    with ExitStack() as opened:
-        file = opened.enter_context(found.path.open("rb", buffering=0))
+    with found.path.open("rb", buffering=0) as file:
         data = buffers.read(file, about.st_size, digest)
-        budget = Budget(len(data))
-        one = Held(found.name, str(digest), len(data), modified, budget, data=data)
-        if len(data) < KEPT_OPEN or packing.is_packed(bytes(data[:10])):
-            return one
-        opened.pop_all()
-        return replace(one, file=file)
+    return Held(found.name, str(digest), len(data), modified, Budget(len(data)), data=data)
+
+
+def hold_open(found: Found) -> Held:
+    """Take hold of a file whose bytes are still to be read, and told apart from others."""
+    about = found.path.stat()
+    modified = datetime.fromtimestamp(int(about.st_mtime), UTC)
+    file = found.path.open("rb", buffering=0)
+    budget = Budget(about.st_size)
+    return Held(found.name, "", about.st_size, modified, budget, file=file)  # type: ignore[arg-type]
 
 
 def hold(found: Found, is_bulk: bool = False) -> Held:

@@ -15,7 +15,7 @@ from types import TracebackType
 from flows import bulk, filing, identity, known, landing, packing, reports, trees
 from flows.arrived import Arrived
 from flows.errors import RefusedError, TornError
-from flows.holding import Held, hold, hold_bytes, hold_in, hold_member
+from flows.holding import Held, hold, hold_bytes, hold_member
 from flows.lake import Lake
 from flows.landing import ARCHIVE, Found
 from flows.packing import Member
@@ -84,7 +84,7 @@ class Intake:
     def receive(self, found: Found, source: str) -> None:
         """Take one file that `source` reads, or every member of an archive."""
         try:
-            one = hold_in(self._many.buffers, found) if known.is_bulk(source) else hold(found)
+            one = self._many.hold(found, source) if known.is_bulk(source) else hold(found)
             held = self._identified(one, source)
         except (OSError, ValueError, OverflowError) as error:
             reason = landing.why_unreadable(error) if isinstance(error, OSError) else str(error)

@@ -1,7 +1,6 @@
 """Files of one source that has a reader of many, until there are many of them.
 
-What a large file says is taken out of it while its bytes lie in the processor's own memory, and the
-next file is read into the same place: to bring each byte there once costs less than twice.
+What a large file says is taken out of it while its bytes pass by; others are held until then.
 """
 
 from pathlib import Path
@@ -9,10 +8,12 @@ from pathlib import Path
 from flows import bulk, known
 from flows.buffers import Buffers
 from flows.bulk import Waiting
-from flows.holding import Held
+from flows.holding import Held, hold_in
+from flows.landing import Found
 from flows.pieces import PIECE
 from flows.reading import Options, Taken
 from flows.settings import Settings
+from flows.windows import ROOM
 
 
 class Many:
@@ -25,13 +26,24 @@ class Many:
         self._is_over = False
         self.buffers = Buffers()
         self.source = ""
+        self._memory = bytearray(ROOM)
+        self._skimmed: Waiting | None = None
+
+    def hold(self, found: Found, source: str) -> Held:
+        """Take hold of a file of bulk samples; a large one is read on the way."""
+        self._skimmed = None
+        reader = known.named(source, self._options)
+        if reader.bulk and not self._options.is_again:
+            self._skimmed = bulk.skim_file(found, self._memory, reader, self._options, self._said)
+        return self._skimmed.held if self._skimmed else hold_in(self.buffers, found)
 
     def add(self, held: Held, source: str) -> None:
         """Let a file wait; of the same source as those before it."""
         self.source = source
-        one = bulk.skim(held, known.named(source, self._options), self._options, self._said)
-        if one.held.data is None:
-            self.buffers.give_back(held.data)
+        if self._skimmed and self._skimmed.held is held:
+            one = self._skimmed
+        else:
+            one = bulk.skim(held, known.named(source, self._options), self._options, self._said)
         self._waiting.append(one)
         self._room += one.room
         self._is_over |= one.held.data is None and one.skimmed is None

@@ -66,13 +66,26 @@ class Skimmed(Protocol):
     def origin(self) -> Origin: ...
 
 
+class Window(Protocol):
+    """The bytes of a part, some at a time, in memory that is used again and again.
+
+    size  of the whole part, as far as it is known
+    more  gives the last `kept` bytes once more and those behind them; no others where there are none
+    """
+
+    @property
+    def size(self) -> int: ...
+
+    def more(self, kept: int) -> memoryview: ...
+
+
 class BulkReader(Protocol):
     """Reads batch after batch, and may remember what it has seen.
 
     cut    says after how many bytes of what is left of a file a part may end, 0 for not yet
     learn  is shown how texts begin that will be read: only worth it for what is cheaper learnt at once
-    skim   takes the values out of a part while its bytes are at hand, which are given by `again` if
-           it turns out that they must be looked at once more; None where it must keep them all
+    skim   takes the values out of a part while its bytes pass by, which are given by `again` if it
+           turns out that they must be looked at once more; None where it must have them all at hand
     read   gives the same as `parse` of each part by itself; what `again` raises it passes on
     """
 
@@ -80,7 +93,7 @@ class BulkReader(Protocol):
 
     def learn(self, heads: Sequence[tuple[Text, Origin]]) -> None: ...
 
-    def skim(self, text: Text, origin: Origin, again: Callable[[], Text]) -> Skimmed | None: ...
+    def skim(self, window: Window, origin: Origin, again: Callable[[], Text]) -> Skimmed | None: ...
 
     def read(self, parts: Sequence[tuple[Text, Origin] | Skimmed]) -> Bulk: ...
 

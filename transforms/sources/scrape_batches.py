@@ -6,27 +6,24 @@ of the part by itself. Whatever is out of the ordinary - a new line, a torn one,
 value, one device twice at an instant - sends that scrape, or the whole part, to that parser.
 """
 
-import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from transforms.sources import scrape_loops
-from transforms.sources.base import Bulk, Origin, Skimmed, Text
+from transforms.sources.base import Bulk, Origin, Skimmed, Text, Window
 from transforms.sources.prometheus_text import read_scrape
-from transforms.sources.scrape_cells import Walked
 from transforms.sources.scrape_rows import Part, gathered
 from transforms.sources.scrape_shapes import Shape, shape_of
 from transforms.sources.scrape_targets import Layouts, Target, targets
+from transforms.sources.scrape_walk import Walk, most_at_once
 
 MARK = b"# scraped_at:"
+HEAD = 256 * 1024
+"""Bytes within which the first scrape of a part must end to be skimmed."""
 MOST_SHAPES = 64
 MOST_BYTES = 256 * 1024**2  # of label texts and shapes that are remembered
-MOST_AT_ONCE = 4096
-NUMBER = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-INFINITE = re.compile(rb"(?i:[+-]?inf(?:inity)?)")
-NAN = re.compile(rb"(?i:[+-]?nan)")
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -70,13 +67,35 @@ class Scrapes:
         if self._bytes > MOST_BYTES:
             self.__init__()  # type: ignore[misc]
 
-    def skim(self, text: Text, origin: Origin, again: Callable[[], Text]) -> Part | None:
-        """The numbers of a part of targets that are known, all as expected; else None."""
-        part = Part(text, origin, again)
-        if not text or self._advance(part, {}) or part.slow or part.is_slow:
+    def skim(self, window: Window, origin: Origin, again: Callable[[], Text]) -> Part | None:
+        """The numbers of marked scrapes of one target that is known, all as expected; else None."""
+        data = window.more(0)
+        target = self._known(Part(bytes(data[:HEAD]), origin))
+        if target is None:
             return None
-        part.data = b""
-        return part
+        walk = Walk.begun(target, window.size // target.least + 1)
+        if walk is None:
+            return None
+        while bytes(data[: len(MARK)]) == MARK:
+            done, end = walk.go_on(_array(data))
+            rest = len(data) - end
+            data = window.more(rest)
+            if len(data) == rest == 0:
+                return Part(b"", origin, again, walked=[walk.walked()])
+            if not done or len(data) == rest:
+                break
+        return None
+
+    def _known(self, part: Part) -> Target | None:
+        """The target of the first scrape, if it has been learnt."""
+        guess = self._guess(part)
+        target = self._guesses.get(guess)
+        if target is None and (key := self._fitting(part, _array(part.data))):
+            target = self._targets.get(key)
+        if target is None or target.layout is None:
+            return None
+        self._guesses[guess] = target
+        return target
 
     def read(self, parts: Sequence[tuple[Text, Origin] | Skimmed]) -> Bulk:
         """The rows of all parts, and of each part what is counted and refused."""
@@ -145,38 +164,14 @@ class Scrapes:
 
     def _walk(self, part: Part, data: npt.NDArray[np.uint8], target: Target) -> bool:
         """Take the scrapes of `target` that begin here; False where there is none."""
-        shape, slots = target.shape, len(target.shape.names)
-        most = min((len(data) - part.at) // target.least + 1, max(1, MOST_AT_ONCE * 64 // slots))
-        values = np.empty((most, slots))
-        places = np.empty((most, 3), np.int64)
-        odd = np.empty((slots + 64, 4), np.int64)
-        done, odds, at = scrape_loops.walk(
-            data,
-            part.at,
-            shape.fixed,
-            shape.cuts,
-            shape.label_of,
-            target.labels,
-            target.label_cuts,
-            shape.is_stamped,
-            target.may_repeat,
-            values,
-            places,
-            odd,
-        )
+        most = min((len(data) - part.at) // target.least + 1, most_at_once(target))
+        walk = Walk(target, most)
+        done, at = walk.go_on(data, part.at)
         if not done:
             return False
-        is_full = done == most or odds + slots > len(odd)
-        if not (is_full or at == len(data) or part.data.startswith(MARK, at)):
+        if not (walk.is_full or at == len(data) or part.data.startswith(MARK, at)):
             part.is_slow = True  # a chain of scrapes below one mark goes one way
-        is_bad = np.zeros(done, np.bool_)
-        for scrape, slot, begin, end in odd[:odds].tolist():
-            value = _odd(bytes(part.data[begin:end]))
-            is_bad[scrape] |= value is None
-            values[scrape, slot] = np.nan if value is None else value
-        if done < most // 2:
-            values, places = values[:done].copy(), places[:done].copy()
-        part.walked.append(Walked(target, places[:done], values[:done], is_bad))
+        part.walked.append(walk.walked())
         part.at = at
         return True
 
@@ -188,7 +183,7 @@ def _part(one: tuple[Text, Origin] | Skimmed) -> Part:
     return one
 
 
-def _array(data: Text) -> npt.NDArray[np.uint8]:
+def _array(data: Text | memoryview) -> npt.NDArray[np.uint8]:
     """The bytes as an array that nobody writes to: each loop is compiled for one kind of array."""
     found = np.frombuffer(data, np.uint8)
     found.flags.writeable = False
@@ -218,12 +213,3 @@ def _repeats(data: Text, at: int, end: int) -> int:
     line = data[at : data.find(b"\n", at, end) + 1]
     found = data.find(b"\n" + line, at, end) if line else -1
     return end if found < 0 else found + 1
-
-
-def _odd(token: bytes) -> float | None:
-    """A value by the exact reader's rules: NaN for none, None where it cannot be read."""
-    if NUMBER.fullmatch(token):
-        return float(token)
-    if INFINITE.fullmatch(token):
-        return float("-inf" if token.startswith(b"-") else "inf")
-    return float("nan") if NAN.fullmatch(token) else None
