@@ -24,7 +24,7 @@ def quantiles(
     out: Annotated[Path | None, Parameter(help="Write the answer to this file.")] = None,
 ) -> int:
     """Exact quantiles of all raw samples of a metric, hour by hour or day by day: values that occur,
-    as quantile_disc in SQL gives them, in half its time. `fleet_hourly` has p50, p95 and p99 ready.
+    as quantile_disc in SQL gives them, sooner. `fleet_hourly` has p50, p95 and p99 ready.
 
     Example: `faultledger quantiles power_w --orders 0.01,0.5,0.999 --by day`
     """

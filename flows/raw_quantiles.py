@@ -37,11 +37,15 @@ def raw_quantiles(
     cluster: str = "",
     is_by_day: bool = False,
     progress: Callable[[str, int, int], None] = lambda label, done, whole: None,
+    threads: int | None = None,
 ) -> pl.DataFrame:
-    """Of each UTC hour or day of [since, until) with samples of `metric`: begin, count, quantiles.
+    """Of each UTC hour or day with samples of `metric`: begin, count, quantiles.
 
+    since, until  whole hours, or whole days
     orders   0 to 1: each becomes a column p50, p95, p99.9 of samples that occur, in the metric's unit
     cluster  '' for all
+    threads  so many hours or days are in memory side by side; default: an hour for each
+             processor, one day
     Columns: hour_at or day_at, samples, p...
     """
     if metric not in BY_NAME:
@@ -67,7 +71,7 @@ def raw_quantiles(
             at = datetime.fromisoformat(begin.replace("/hour=", "T")).replace(tzinfo=UTC)
             return {"at": at, "samples": samples} | dict(zip(names, values, strict=True))
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(threads or (1 if is_by_day else os.cpu_count())) as pool:
             told = []
             for done, row in enumerate(pool.map(answer, works)):
                 progress(works[done][0], done, len(works))
