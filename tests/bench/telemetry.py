@@ -238,7 +238,9 @@ def median(run: Callable[[Path], Cost], runs: int, folder: Path) -> Cost:
     )
 
 
-def grown(plain: Path, folder: Path, nodes: int, count: int, times: int) -> list[tuple[int, Cost]]:
+def grown(
+    plain: Path, folder: Path, nodes: int, count: int, times: int, runs: int
+) -> list[tuple[int, Cost]]:
     """What `times` and `times` squared the input take: later stretches of the same nodes."""
     more = folder / "more"
     more.mkdir()
@@ -251,7 +253,8 @@ def grown(plain: Path, folder: Path, nodes: int, count: int, times: int) -> list
             for node in range(nodes):
                 text = scrapes.capture(node, count, hour, since)
                 (more / f"{hour:03}-node-{node:04}.prom").write_bytes(text)
-        told.append((whole, median(lambda out: ours(more, out), 1, folder)))
+        os.sync()
+        told.append((whole, median(lambda out: ours(more, out), runs, folder)))
     shutil.rmtree(more)
     return told
 
@@ -278,6 +281,7 @@ def main(nodes: int = 64, count: int = 240, runs: int = 3, times: int = 4) -> No
     try:
         write_inputs(folder, nodes, count)
         plain, packed = folder / "plain", folder / "gzip"
+        os.sync()  # else what is timed shares the machine with the writing of these
         print(f"{nodes * scrapes.GPUS} GPUs, {count} scrapes: {whole / 1e6:.1f} million samples,")
         print(f"{size_of(plain) / 1e6:.0f} MB of text, {size_of(packed) / 1e6:.0f} MB packed")
         parsed = statistics.median(printed(python(PARSED, plain)) for _ in range(runs))
@@ -323,7 +327,7 @@ def main(nodes: int = 64, count: int = 240, runs: int = 3, times: int = 4) -> No
                 for name, taken in each.items()
                 if name.startswith(("prometheus_client", "VictoriaMetrics"))
             }
-            show_growth(text, grown(plain, folder, nodes, count, times), whole, peers_of)
+            show_growth(text, grown(plain, folder, nodes, count, times, runs), whole, peers_of)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
