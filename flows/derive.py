@@ -27,8 +27,6 @@ from transforms import recipes, tables
 from transforms.recipes import Recipe, Window
 
 BEGINNING, END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-FAR = datetime(2200, 1, 1, tzinfo=UTC)
-"""A horizon beyond every record."""
 
 
 @dataclass(frozen=True)
